@@ -1,0 +1,75 @@
+// heap.h: what every heap can do, the list of them, and the one checked entry through which they are used.
+//
+//    caller -> heap_alloc -> [trace, statistics, redzone, poison by level] -> ops->alloc -> the allocator
+//
+// Level 0 (MM_CHECK=0) compiles the bracketed part away; 1 poisons and guards; 2 also runs the heap's check around each call: a fault found
+// before it is the caller's, one found after it the allocator's (Plan 9's pool.c does so at lock and unlock).
+#pragma once
+
+#include "check.h"
+#include "port.h"
+
+#ifndef MM_CHECK
+#define MM_CHECK 0
+#endif
+
+#define HEAP_ALIGN 16u // every block is aligned at least so
+
+// A heap's own state stands at the head of its arena and starts with this.
+struct heap {
+	const struct heap_ops *ops;
+	struct lock lock; // guards the allocator's state, unless ops->own_locking
+};
+
+typedef bool heap_visitor(void *context, void *block, size_t bytes, bool used); // false: stop
+
+struct heap_ops {
+	const char *name;
+	bool own_locking; // the allocator is safe to call from many CPUs by itself
+	// Builds a heap in [arena, arena + bytes), 16-byte aligned; NULL when that is too small. A heap that can grow calls port_reserve.
+	struct heap *(*create)(void *arena, size_t bytes);
+	// bytes > 0; align: a power of two >= HEAP_ALIGN. NULL when there is no memory.
+	void *(*alloc)(struct heap *heap, size_t bytes, size_t align);
+	// block: one that alloc returned. Panics, naming the rule, on what it can tell is not.
+	void (*free)(struct heap *heap, void *block);
+	// Bytes that may be used in the block, >= those asked for.
+	size_t (*usable)(const struct heap *heap, const void *block);
+	// Changes the size in place; false when that cannot be (NULL op: never can).
+	bool (*resize)(struct heap *heap, void *block, size_t bytes);
+	// Gives back what is empty. NULL op: nothing to give.
+	void (*trim)(struct heap *heap);
+	struct verdict (*check)(const struct heap *heap);
+	void (*walk)(const struct heap *heap, heap_visitor *visit, void *context);
+};
+
+// All heaps, ended by NULL; "first_fit", "next_fit", "best_fit", "worst_fit", "bump", "slab".
+extern const struct heap_ops *const HEAPS[];
+const struct heap_ops *heap_named(const char *name); // NULL when there is none
+
+struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes) __attribute__((warn_unused_result));
+void *heap_alloc(struct heap *heap, size_t bytes) __attribute__((warn_unused_result, malloc));              // bytes == 0: NULL
+void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t align) __attribute__((warn_unused_result, malloc));
+void *heap_alloc_zeroed(struct heap *heap, size_t count, size_t bytes) __attribute__((warn_unused_result, malloc)); // overflow: NULL
+// The old block stays as it is on failure. NULL block: alloc. bytes == 0: free, returns NULL.
+void *heap_realloc(struct heap *heap, void *block, size_t bytes) __attribute__((warn_unused_result));
+void heap_free(struct heap *heap, void *block); // NULL is allowed
+size_t heap_usable(const struct heap *heap, const void *block);
+void heap_trim(struct heap *heap);
+
+struct heap_report {
+	const char *name;
+	size_t blocks;       // live blocks
+	size_t used;         // bytes given to them
+	size_t free;         // bytes in free blocks
+	size_t largest_free; // bytes
+};
+void heap_report(const struct heap *heap, struct heap_report *report); // walks: slow
+struct verdict heap_check(const struct heap *heap);
+
+// The kernel's heap: any of HEAPS. kmalloc of more than it can hold fails with NULL.
+bool kmalloc_init(const char *name) __attribute__((warn_unused_result)); // false: no such heap, or no memory; NULL: "slab"
+void *kmalloc(size_t bytes) __attribute__((warn_unused_result, malloc));
+void *kzalloc(size_t bytes) __attribute__((warn_unused_result, malloc));
+void *krealloc(void *block, size_t bytes) __attribute__((warn_unused_result));
+void kfree(void *block);
+struct heap *kmalloc_heap(void);

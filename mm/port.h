@@ -1,0 +1,57 @@
+// port.h: all that the memory manager asks of the world around it.
+//
+//      kernel/port.c        mm/host/port.c        user/port.c
+//            \                    |                   /
+//             `--------------- port.h --------------'
+//                                 |
+//                      every other file of mm/
+//
+// The kernel, the host's tests and user programs each link a port.c of their own. Nothing else of them is visible from here,
+// so that each allocator runs unmodified in all three. A port that has no use for a function leaves it out: the linker takes
+// only the mm files that a program needs.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PORT_MAX_CPUS 16 // the most CPUs that per-CPU arrays have room for
+
+// Reports that a rule was broken, with the address it was broken at, and does not return.
+// `rule` is one sentence for a person, such as "page_free: the page is free already".
+_Noreturn void port_panic(const char *rule, uintptr_t where);
+
+// A spinlock. Zero it to make it ready, with a name for reports. The port decides how to wait and may detect misuse.
+struct lock {
+	uint32_t held;   // 1 while held
+	uint32_t holder; // CPU number + 1 of the holder, 0 when free
+	const char *name;
+};
+
+// Takes the lock; on a kernel, interrupts stay off until it is released. Taking a lock twice panics.
+void lock_acquire(struct lock *lock);
+
+// Releases a lock that this CPU holds; panics when it does not.
+void lock_release(struct lock *lock);
+
+// A stay on one CPU: between port_pin and port_unpin the running code is neither moved to another CPU nor interrupted,
+// so it owns that CPU's data. Pins nest. Both members come back in registers on RISC-V.
+struct pin {
+	uintptr_t cpu;   // number of this CPU, 0 .. PORT_MAX_CPUS - 1
+	uintptr_t saved; // for port_unpin
+};
+struct pin port_pin(void);
+void port_unpin(struct pin pin);
+
+// Physical memory is visible at `physical address + port_linear`: the kernel's linear map, or an arena on the host.
+extern uintptr_t port_linear;
+
+// Memory for a heap that needs to grow: `bytes` (a multiple of 4096) of zeroed or dirty memory, aligned to 4096 bytes;
+// NULL when there is none. port_release takes back exactly what port_reserve gave.
+void *port_reserve(size_t bytes);
+void port_release(void *start, size_t bytes);
+
+// Forgets cached translations of `pages` pages from virtual address `start` under address-space number `asid`, on each CPU
+// whose bit is set in `cpus`; returns when all of them have. asid PORT_KERNEL_ASID means mappings shared by all spaces.
+#define PORT_KERNEL_ASID UINT32_MAX
+void port_flush(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages);

@@ -1,0 +1,70 @@
+// table.h: Sv39 page tables: find, map, unmap, protect, copy and free, with leaves of 4 KiB, 2 MiB and 1 GiB.
+//
+// A table belongs to one address space; its caller makes sure that one CPU changes it at a time. Table pages come from page_alloc.
+// A table page counts its live entries in its page record (struct page.tag) and is given back when the count reaches zero.
+#pragma once
+
+#include "addr.h"
+#include "check.h"
+
+struct table {
+	pa_t root;      // page of the level-2 table
+	uint32_t asid;  // for port_flush; PORT_KERNEL_ASID for the kernel's own table
+	uint32_t cpus;  // bit per CPU that may cache translations of it; kept by the port, atomic
+	size_t pages;   // table pages in use, the root included
+};
+
+enum table_result {
+	TABLE_OK,
+	TABLE_NO_MEMORY, // a table page was needed; nothing was changed
+	TABLE_BUSY,      // something is mapped there already
+};
+
+// Where an address is translated: the leaf, or the empty entry at which the walk ended, with its level. Returned together.
+struct slot {
+	pte_t *entry;
+	unsigned level;
+};
+
+// An empty table with its own root. With `kernel`, the upper half of the root (entries 256..511) is copied from it: shared tables,
+// never freed through this one. False when there is no memory.
+bool table_create(struct table *table, const struct table *kernel) __attribute__((warn_unused_result));
+
+struct slot table_find(const struct table *table, va_t va);
+
+// Maps one leaf of level_bytes(level) bytes; va and pa are aligned to it. `bits`: PTE_R/W/X/U/G and software bits; V, A and D are
+// set here. No flush is needed for a mapping that was absent.
+enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned level, uint64_t bits)
+	__attribute__((warn_unused_result));
+
+// Maps a range with the largest leaves that fit; all or nothing.
+enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_t bytes, uint64_t bits)
+	__attribute__((warn_unused_result));
+
+// Called for each leaf that was removed, after the flush that makes it safe to reuse its memory.
+typedef void table_release(void *context, pte_t leaf, va_t va, unsigned level);
+
+// Removes all leaves in [start, start + bytes), page-aligned; splits a large leaf that lies across an end (TABLE_NO_MEMORY then
+// leaves everything as it was). Flushes exactly what was mapped, then calls `release` (may be NULL), then frees empty tables.
+enum table_result table_unmap(struct table *table, va_t start, uint64_t bytes, table_release *release, void *context)
+	__attribute__((warn_unused_result));
+
+// Gives all leaves in the range the permission bits `bits` (PTE_R/W/X/U/G and PTE_COW replaced, the rest kept); splits as table_unmap does.
+// Flushes only entries whose rights became fewer.
+enum table_result table_protect(struct table *table, va_t start, uint64_t bytes, uint64_t bits)
+	__attribute__((warn_unused_result));
+
+// Asked for each leaf that table_copy meets: what the copy shall hold; may change *leaf in the source (e.g. to drop PTE_W).
+// Returns the entry for the copy, or an invalid one to leave it out.
+typedef pte_t table_clone(void *context, pte_t *leaf, va_t va, unsigned level);
+
+// Copies the leaves of a range into `to`, which has nothing mapped there. On TABLE_NO_MEMORY what was copied so far stays, for the
+// caller to unmap. Flushes the source where `clone` narrowed an entry.
+enum table_result table_copy(struct table *to, struct table *from, va_t start, uint64_t bytes, table_clone *clone, void *context)
+	__attribute__((warn_unused_result));
+
+// Frees all lower-half tables and the root; leaves that are still mapped are passed to `release` (may be NULL). No flush: the caller
+// has made sure that no CPU uses this table or its ASID any more.
+void table_destroy(struct table *table, table_release *release, void *context);
+
+struct verdict table_check(const struct table *table);

@@ -1,0 +1,15 @@
+// vmalloc.h: virtually contiguous kernel memory out of scattered pages, with an unmapped guard page after each block.
+#pragma once
+
+#include "table.h"
+
+// The range of kernel addresses that blocks are placed in; `table` is the kernel's own. False when there is no memory.
+bool vmalloc_init(struct table *kernel, va_t start, uint64_t bytes) __attribute__((warn_unused_result));
+
+// `bytes` (rounded up to pages) of dirty memory; NULL when there is none. The pages below and above are unmapped.
+void *vmalloc(size_t bytes) __attribute__((warn_unused_result));
+// Panics when `block` is not one that vmalloc returned.
+void vfree(void *block);
+// Bytes of the block that starts here, 0 when none does.
+size_t vmalloc_bytes(const void *block);
+struct verdict vmalloc_check(void);
