@@ -2,6 +2,7 @@
 //
 //	TEST(page_exhaustion) { ... EXPECT(count == total); ... }
 //
+// Link with -Wl,--wrap=page_alloc, so that host_fail_after reaches page_alloc. A panic caught by EXPECT_PANIC releases the locks of its thread.
 // EXPECT ends the test at the first false condition, with file, line and seed. `random_below` draws from the test's own seeded stream.
 // EXPECT_PANIC(rule, statement): the statement must call port_panic with a rule that contains `rule`.
 #pragma once
@@ -80,3 +81,7 @@ void host_ram(uint64_t start, uint64_t bytes, struct memblock *mb); // backs [st
 void host_fail_after(uint64_t n); // the n-th port_reserve or page-allocating call from now fails, and all after it; UINT64_MAX: none
 void host_cpu(unsigned cpu);      // the CPU that this thread now is
 uint64_t host_flushes(void);      // calls of port_flush so far
+uint64_t host_allocations(void);  // calls that host_fail_after counted since it was last called: how many sites there are to fail
+size_t host_reserved(void);       // bytes that port_reserve gave and port_release did not take back
+extern void (*host_flush_hook)(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages); // sees each port_flush; NULL: none
+extern void (*host_panic_report)(const char *rule, uintptr_t where); // told of a panic that no EXPECT_PANIC waits for; then abort()
