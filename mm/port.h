@@ -55,3 +55,26 @@ void port_release(void *start, size_t bytes);
 // whose bit is set in `cpus`; returns when all of them have. asid PORT_KERNEL_ASID means mappings shared by all spaces.
 #define PORT_KERNEL_ASID UINT32_MAX
 void port_flush(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages);
+
+// In a kernel built with SAN=address the entries of heap and page tell the sanitizer which bytes are alive; elsewhere these are nothing.
+// `room` is all that the block has, `bytes` what was asked for; PORT_REDZONE bytes are asked on top of each heap block.
+#ifdef MM_SANITIZE
+#define PORT_REDZONE 16u
+void port_shadow_alloc(void *block, size_t bytes, size_t room);
+void port_shadow_free(void *block, size_t room);
+void port_shadow_pages(void *start, size_t bytes, bool alive);
+#else
+#define PORT_REDZONE 0u
+static inline void port_shadow_alloc(void *block, size_t bytes, size_t room)
+{
+	(void)block, (void)bytes, (void)room;
+}
+static inline void port_shadow_free(void *block, size_t room)
+{
+	(void)block, (void)room;
+}
+static inline void port_shadow_pages(void *start, size_t bytes, bool alive)
+{
+	(void)start, (void)bytes, (void)alive;
+}
+#endif
