@@ -1,0 +1,265 @@
+# Quire's build. Everything that is made goes into build/; nothing here lists source files by name.
+#
+#   make               kernel and disk image               make test      every test; last line "N passed, N failed"
+#   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside the guest
+#   make gdb           the same under gdb, one terminal    make fuzz      libFuzzer targets, FUZZ_SECONDS each
+#   make -s print-qemu the command that make qemu runs     make lint      house rules; make doctor: which tools are missing
+#
+# Knobs: SMP=2 MEM=128M APPEND='heap=best_fit quiet' QEMU_EXTRA='-d int' IMAGE=my.img CHECK=0|1|2 SAN=address|undefined V=1
+
+SMP        ?= 2
+MEM        ?= 128M
+APPEND     ?=
+QEMU_EXTRA ?=
+CHECK      ?= 0
+SAN        ?=
+V          ?=
+CC_HOST    ?= gcc
+FUZZ_SECONDS ?= 30
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# --- tools: whatever riscv64 toolchain, QEMU and gdb the machine has; tools/doctor knows how to look ------------------------------
+ifeq ($(origin CROSS),undefined)
+CROSS := $(shell sh tools/doctor --prefix 2>/dev/null)
+endif
+QEMU ?= qemu-system-riscv64
+RISCV_CC := $(CROSS)gcc
+
+# --- variants: each has a directory of its own, so that they can be built side by side -------------------------------------------
+VARIANT := $(if $(filter-out 0,$(CHECK)),-check$(CHECK))$(if $(SAN),-san-$(SAN))
+KERNEL_DIR := build/kernel$(VARIANT)
+KERNEL := $(KERNEL_DIR)/quire.elf
+IMAGE ?= build/fs.img
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+# No floating-point instructions anywhere: neither the kernel's trap entry nor its context switch saves those registers.
+RISCV := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -std=gnu11 -O2 -g -ffreestanding -fno-common -fno-pic \
+	-fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
+KERNEL_FLAGS := $(RISCV) -mno-relax -DMM_CHECK=$(CHECK)
+USER_FLAGS := $(RISCV)
+
+# Sanitizers: kernel/sanitize/ is their run time, part of such kernels only and never instrumented itself.
+SAN_FLAGS_address := -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=0 --param asan-instrumentation-with-call-threshold=0
+SAN_FLAGS_undefined := -fsanitize=undefined -fno-sanitize=alignment
+ifneq ($(SAN),)
+ifeq ($(filter address undefined,$(SAN)),)
+$(error SAN=$(SAN): say address or undefined)
+endif
+KERNEL_SAN := $(SAN_FLAGS_$(SAN)) -DSAN_$(SAN)
+endif
+
+# --- output: one short line a file; V=1 shows commands, -s shows nothing ---------------------------------------------------------
+ifeq ($(V),)
+Q := @
+ifeq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+say = @printf '  %-6s %s\n' $(1) '$(2)'
+endif
+endif
+
+quote = '$(subst ','\'',$(1))'
+
+# --- what there is ---------------------------------------------------------------------------------------------------------------
+MM_C      := $(wildcard mm/*.c)
+KERNEL_C  := $(filter-out kernel/sanitize/%,$(wildcard kernel/*.c kernel/*/*.c))
+KERNEL_S  := $(wildcard kernel/*.S kernel/*/*.S)
+SAN_C     := $(if $(SAN),$(wildcard kernel/sanitize/*.c))
+KERNEL_LD := $(wildcard kernel/boot/kernel.ld)
+LIB_C     := $(wildcard user/lib/*.c)
+LIB_S     := $(wildcard user/lib/*.S)
+PROGRAMS  := $(sort $(basename $(notdir $(wildcard user/*.c))) $(filter-out lib,$(patsubst user/%/,%,$(sort $(dir $(wildcard user/*/*.c))))))
+
+KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
+LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
+USER_LD  := $(wildcard user/lib/user.ld)
+
+.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE
+
+all: kernel image
+kernel: $(KERNEL)
+image: $(IMAGE)
+
+ifeq ($(CROSS),)
+ifneq ($(filter-out qemu gdb test bench doctor setup clean lint host-tests fuzz,$(or $(MAKECMDGOALS),all)),)
+$(shell sh tools/doctor >&2)
+$(error No riscv64 compiler was found: see above. "make qemu" and "make test" install it where they can)
+endif
+endif
+
+# --- kernel ----------------------------------------------------------------------------------------------------------------------
+# mm is compiled with no include path: it cannot see the kernel even by mistake.
+$(KERNEL_DIR)/mm/%.c.o: mm/%.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) $(KERNEL_SAN) $(WARN) -Wconversion -MMD -MP -c -o $@ $<
+
+$(KERNEL_DIR)/kernel/sanitize/%.c.o: kernel/sanitize/%.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -DSAN_$(SAN) $(WARN) -I. -MMD -MP -c -o $@ $<
+
+$(KERNEL_DIR)/%.c.o: %.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) $(KERNEL_SAN) $(WARN) -I. -MMD -MP -c -o $@ $<
+
+$(KERNEL_DIR)/%.S.o: %.S Makefile
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -I. -MMD -MP -c -o $@ $<
+
+LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	-Wl,--no-warn-rwx-segments -T $(KERNEL_LD)
+
+$(KERNEL): $(KERNEL_O) $(KERNEL_LD) Makefile
+	$(call say,LD,$@)
+	$(Q)$(LINK_KERNEL) -o $@ $(KERNEL_O) -lgcc
+
+# --- user programs: user/NAME.c, or all of user/NAME/*.c -------------------------------------------------------------------------
+build/user/obj/mm/%.c.o: mm/%.c Makefile
+	$(call say,CC,$< for user)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(USER_FLAGS) $(WARN) -Wconversion -MMD -MP -c -o $@ $<
+
+build/user/obj/user/lib/%.c.o: user/lib/%.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(USER_FLAGS) $(WARN) -I. -MMD -MP -c -o $@ $<
+
+# Programs that people bring are compiled with warnings that do not stop the build; lint holds ours to the full set.
+build/user/obj/user/%.c.o: user/%.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(USER_FLAGS) -Wall -Wno-main -I. -MMD -MP -c -o $@ $<
+
+build/user/obj/%.S.o: %.S Makefile
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(RISCV_CC) $(USER_FLAGS) -I. -MMD -MP -c -o $@ $<
+
+build/user/library.a: $(LIB_O)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(CROSS)ar rcs $@ $^
+
+define program
+build/user/bin/$(1): $(patsubst %,build/user/obj/%.o,$(wildcard user/$(1).c user/$(1)/*.c)) build/user/library.a $(USER_LD)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -nostdlib -static -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		$(if $(USER_LD),-T $(USER_LD),-Wl$(comma)-Ttext-segment=0x10000) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group build/user/library.a -lgcc -Wl,--end-group
+endef
+comma := ,
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+PROGRAM_FILES := $(patsubst %,build/user/bin/%,$(PROGRAMS))
+
+# --- disk image ------------------------------------------------------------------------------------------------------------------
+# The list of programs is an input as well: a program that was deleted leaves the disk.
+build/programs.list: FORCE
+	@mkdir -p build
+	@echo '$(PROGRAMS)' | cmp -s - $@ || echo '$(PROGRAMS)' > $@
+
+build/host/mkfs: $(wildcard tools/mkfs.c kernel/fs.h kernel/types.h kernel/stat.h) Makefile
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g $(WARN) -I. -o $@ tools/mkfs.c
+
+build/strip/%: build/user/bin/%
+	@mkdir -p $(@D)
+	$(Q)$(CROSS)objcopy --strip-debug $< $@
+
+DISK_FILES := $(patsubst %,build/strip/%,$(PROGRAMS)) $(wildcard README.md)
+
+build/fs.img: build/host/mkfs $(DISK_FILES) build/programs.list
+	$(call say,MKFS,$@)
+	$(Q)build/host/mkfs $@ $(DISK_FILES) 1>&2
+
+# --- running ---------------------------------------------------------------------------------------------------------------------
+ABS = $(call quote,$(abspath $(1)))
+QEMU_COMMAND = $(QEMU) -machine virt -bios default -m $(MEM) -smp $(SMP) -nographic -kernel $(call ABS,$(KERNEL)) \
+-global virtio-mmio.force-legacy=false -drive file=$(call ABS,$(IMAGE)),if=none,format=raw,id=disk0 \
+-device virtio-blk-device,drive=disk0$(if $(value APPEND), -append $(call quote,$(value APPEND)))$(if $(value QEMU_EXTRA), $(value QEMU_EXTRA))
+
+qemu:
+	@sh tools/setup run
+	@+$(MAKE) run-qemu
+
+run-qemu: all
+	@$(QEMU_COMMAND)
+
+print-qemu: all
+	@printf '%s\n' $(call quote,$(QEMU_COMMAND))
+
+gdb:
+	@sh tools/setup gdb
+	@+$(MAKE) run-gdb
+
+run-gdb: all
+	@KERNEL=$(KERNEL) QEMU_COMMAND=$(call quote,$(QEMU_COMMAND)) sh tools/gdb/start
+
+# --- host tests of mm ------------------------------------------------------------------------------------------------------------
+HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload%,$(wildcard mm/host/*.c)) $(MM_C)
+HOST_FLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
+
+define host_tests
+build/host/$(1)/mm/host/%.c.o: mm/host/%.c Makefile
+	$$(call say,HOSTCC,$$< ($(1)))
+	@mkdir -p $$(@D)
+	$$(Q)$(1) $$(HOST_FLAGS) $$(WARN) -MMD -MP -c -o $$@ $$<
+
+build/host/$(1)/mm/%.c.o: mm/%.c Makefile
+	$$(call say,HOSTCC,$$< ($(1)))
+	@mkdir -p $$(@D)
+	$$(Q)$(1) $$(HOST_FLAGS) $$(WARN) -Wconversion -MMD -MP -c -o $$@ $$<
+
+build/host/mm-tests-$(1): $(patsubst %,build/host/$(1)/%.o,$(HOST_C))
+	$$(call say,HOSTLD,$$@)
+	$$(Q)$(1) $$(HOST_FLAGS) -o $$@ $$^
+endef
+$(eval $(call host_tests,gcc))
+$(eval $(call host_tests,clang))
+host-tests: build/host/mm-tests-gcc build/host/mm-tests-clang
+
+# --- fuzzing ---------------------------------------------------------------------------------------------------------------------
+FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))
+FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
+
+build/fuzz/%: mm/host/%.c mm/host/port.c $(MM_C) $(wildcard mm/*.h mm/host/*.h) Makefile
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -o $@ $< mm/host/port.c $(MM_C)
+
+fuzzers: $(FUZZERS)
+fuzz: $(FUZZERS)
+	@python3 tests/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS)
+
+# --- the rest --------------------------------------------------------------------------------------------------------------------
+test:
+	@sh tools/setup test
+	@+python3 tests/run
+
+bench:
+	@sh tools/setup run
+	@+$(MAKE) -s all
+	@python3 tests/bench.py
+
+lint:
+	@python3 tools/lint
+
+doctor:
+	@sh tools/doctor
+
+setup:
+	@sh tools/setup test
+
+clean:
+	rm -rf build
+
+FORCE:
+
+-include $(KERNEL_O:.o=.d) $(LIB_O:.o=.d) $(wildcard build/user/obj/user/*.d build/user/obj/user/*/*.d build/host/*/mm/*.d build/host/*/mm/host/*.d)
