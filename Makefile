@@ -38,7 +38,7 @@ IMAGE ?= build/fs.img
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # No floating-point instructions anywhere: neither the kernel's trap entry nor its context switch saves those registers.
 RISCV := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -std=gnu11 -O2 -g -ffreestanding -fno-common -fno-pic \
-	-fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
+	-fno-pie -fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
 KERNEL_FLAGS := $(RISCV) -mno-relax -DMM_CHECK=$(CHECK)
 USER_FLAGS := $(RISCV)
 
@@ -74,7 +74,7 @@ PROGRAMS  := $(sort $(basename $(notdir $(wildcard user/*.c))) $(filter-out lib,
 
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
-USER_LD  := $(wildcard user/lib/user.ld)
+USER_LD  := user/link.ld
 
 .PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE
 
@@ -111,7 +111,7 @@ $(KERNEL_DIR)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -I. -MMD -MP -c -o $@ $<
 
-LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 	-Wl,--no-warn-rwx-segments -T $(KERNEL_LD)
 
 $(KERNEL): $(KERNEL_O) $(KERNEL_LD) Makefile
@@ -140,20 +140,19 @@ build/user/obj/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(USER_FLAGS) -I. -MMD -MP -c -o $@ $<
 
-build/user/library.a: $(LIB_O)
+build/user/libquire.a: $(LIB_O)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(CROSS)ar rcs $@ $^
 
 define program
-build/user/bin/$(1): $(patsubst %,build/user/obj/%.o,$(wildcard user/$(1).c user/$(1)/*.c)) build/user/library.a $(USER_LD)
+build/user/bin/$(1): $(patsubst %,build/user/obj/%.o,$(wildcard user/$(1).c user/$(1)/*.c)) build/user/libquire.a $(USER_LD)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -nostdlib -static -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		$(if $(USER_LD),-T $(USER_LD),-Wl$(comma)-Ttext-segment=0x10000) -o $$@ $$(filter %.o,$$^) \
-		-Wl,--start-group build/user/library.a -lgcc -Wl,--end-group
+	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		-T $(USER_LD) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group build/user/libquire.a -lgcc -Wl,--end-group
 endef
-comma := ,
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 PROGRAM_FILES := $(patsubst %,build/user/bin/%,$(PROGRAMS))
@@ -169,11 +168,15 @@ build/host/mkfs: $(wildcard tools/mkfs.c kernel/fs.h kernel/types.h kernel/stat.
 	@mkdir -p $(@D)
 	$(Q)$(CC_HOST) -std=gnu11 -O2 -g $(WARN) -I. -o $@ tools/mkfs.c
 
-build/strip/%: build/user/bin/%
+build/disk/%: build/user/bin/%
 	@mkdir -p $(@D)
-	$(Q)$(CROSS)objcopy --strip-debug $< $@
+	$(Q)$(CROSS)objcopy --strip-all $< $@
 
-DISK_FILES := $(patsubst %,build/strip/%,$(PROGRAMS)) $(wildcard README.md)
+build/disk/README: README.md
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+DISK_FILES := $(patsubst %,build/disk/%,$(PROGRAMS) $(if $(wildcard README.md),README))
 
 build/fs.img: build/host/mkfs $(DISK_FILES) build/programs.list
 	$(call say,MKFS,$@)
