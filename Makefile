@@ -12,6 +12,7 @@ MEM        ?= 128M
 APPEND     ?=
 QEMU_EXTRA ?=
 CHECK      ?= 0
+DISK_BLOCKS ?= 4096
 SAN        ?=
 V          ?=
 CC_HOST    ?= gcc
@@ -39,7 +40,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # No floating-point instructions anywhere: neither the kernel's trap entry nor its context switch saves those registers.
 RISCV := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -std=gnu11 -O2 -g -ffreestanding -fno-common -fno-pic \
 	-fno-pie -fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
-KERNEL_FLAGS := $(RISCV) -mno-relax -DMM_CHECK=$(CHECK)
+KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHECK=$(CHECK)
 USER_FLAGS := $(RISCV)
 
 # Sanitizers: kernel/sanitize/ is their run time, part of such kernels only and never instrumented itself.
@@ -74,7 +75,7 @@ PROGRAMS  := $(sort $(basename $(notdir $(wildcard user/*.c))) $(filter-out lib,
 
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
-USER_LD  := user/link.ld
+USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
 
 .PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE
 
@@ -111,12 +112,21 @@ $(KERNEL_DIR)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -I. -MMD -MP -c -o $@ $<
 
-LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	-Wl,--no-warn-rwx-segments -T $(KERNEL_LD)
+LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none -Wl,-z,noexecstack \
+	-Wl,-z,max-page-size=4096 -T $(KERNEL_LD)
 
-$(KERNEL): $(KERNEL_O) $(KERNEL_LD) Makefile
+# Linked twice: the second time with the table of the first one's functions, which backtraces read. The table comes behind them,
+# so they must not have moved.
+$(KERNEL): $(KERNEL_O) $(KERNEL_LD) kernel/machine/symbols.awk Makefile
 	$(call say,LD,$@)
-	$(Q)$(LINK_KERNEL) -o $@ $(KERNEL_O) -lgcc
+	$(Q)awk -f kernel/machine/symbols.awk /dev/null > $(KERNEL_DIR)/symbols0.S
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -c -o $(KERNEL_DIR)/symbols0.o $(KERNEL_DIR)/symbols0.S
+	$(Q)$(LINK_KERNEL) -o $(KERNEL_DIR)/first.elf $(KERNEL_O) $(KERNEL_DIR)/symbols0.o -lgcc
+	$(Q)$(CROSS)nm -n $(KERNEL_DIR)/first.elf | awk -f kernel/machine/symbols.awk > $(KERNEL_DIR)/symbols1.S
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -c -o $(KERNEL_DIR)/symbols1.o $(KERNEL_DIR)/symbols1.S
+	$(Q)$(LINK_KERNEL) -o $@ $(KERNEL_O) $(KERNEL_DIR)/symbols1.o -lgcc
+	$(Q)$(CROSS)nm $(KERNEL_DIR)/first.elf | grep ' [tT] ' > $(KERNEL_DIR)/first.functions
+	$(Q)$(CROSS)nm $@ | grep ' [tT] ' | cmp - $(KERNEL_DIR)/first.functions
 
 # --- user programs: user/NAME.c, or all of user/NAME/*.c -------------------------------------------------------------------------
 build/user/obj/mm/%.c.o: mm/%.c Makefile
@@ -163,10 +173,10 @@ build/programs.list: FORCE
 	@mkdir -p build
 	@echo '$(PROGRAMS)' | cmp -s - $@ || echo '$(PROGRAMS)' > $@
 
-build/host/mkfs: $(wildcard tools/mkfs.c kernel/fs.h kernel/types.h kernel/stat.h) Makefile
+build/host/mkfs: tools/mkfs.c Makefile
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC_HOST) -std=gnu11 -O2 -g $(WARN) -I. -o $@ tools/mkfs.c
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g $(WARN) -I. -MMD -MP -MF $@.d -o $@ $<
 
 build/disk/%: build/user/bin/%
 	@mkdir -p $(@D)
@@ -180,7 +190,7 @@ DISK_FILES := $(patsubst %,build/disk/%,$(PROGRAMS) $(if $(wildcard README.md),R
 
 build/fs.img: build/host/mkfs $(DISK_FILES) build/programs.list
 	$(call say,MKFS,$@)
-	$(Q)build/host/mkfs $@ $(DISK_FILES) 1>&2
+	$(Q)build/host/mkfs $@ $(DISK_BLOCKS) $(DISK_FILES) 1>&2
 
 # --- running ---------------------------------------------------------------------------------------------------------------------
 ABS = $(call quote,$(abspath $(1)))
@@ -265,4 +275,4 @@ clean:
 
 FORCE:
 
--include $(KERNEL_O:.o=.d) $(LIB_O:.o=.d) $(wildcard build/user/obj/user/*.d build/user/obj/user/*/*.d build/host/*/mm/*.d build/host/*/mm/host/*.d)
+-include build/host/mkfs.d $(KERNEL_O:.o=.d) $(LIB_O:.o=.d) $(wildcard build/user/obj/user/*.d build/user/obj/user/*/*.d build/host/*/mm/*.d build/host/*/mm/host/*.d)
