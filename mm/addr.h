@@ -72,6 +72,7 @@ static inline bool is_aligned(uint64_t value, uint64_t unit)
 #define PTE_A   0x040u // accessed
 #define PTE_D   0x080u // written
 #define PTE_COW 0x100u // software: writable by its area, but the page is shared: copy before the first write
+#define PTE_DIRTY 0x200u // software: a shared file page that was written through this mapping
 #define PTE_PERMISSIONS (PTE_R | PTE_W | PTE_X | PTE_U | PTE_G)
 
 #define TABLE_ENTRIES 512u

@@ -8,10 +8,12 @@
 #include "check.h"
 
 struct table {
-	pa_t root;      // page of the level-2 table
-	uint32_t asid;  // for port_flush; PORT_KERNEL_ASID for the kernel's own table
-	uint32_t cpus;  // bit per CPU that may cache translations of it; kept by the port, atomic
-	size_t pages;   // table pages in use, the root included
+	pa_t root;     // page of the level-2 table
+	uint32_t asid; // for port_flush; PORT_KERNEL_ASID for the kernel's own table
+	uint32_t cpus; // bit per CPU that may cache translations of it; kept by the port, atomic
+	size_t pages;  // table pages in use, the root included
+	bool user;     // the upper half is the kernel's: shared, not to be changed or freed through this table
+	bool large;    // a leaf above level 0 may be in it
 };
 
 enum table_result {
@@ -27,13 +29,18 @@ struct slot {
 };
 
 // An empty table with its own root. With `kernel`, the upper half of the root (entries 256..511) is copied from it: shared tables,
-// never freed through this one. False when there is no memory.
+// never freed through this one, and asid is 0 until the caller sets it; without, asid is PORT_KERNEL_ASID. cpus is 0. False when
+// there is no memory.
 bool table_create(struct table *table, const struct table *kernel) __attribute__((warn_unused_result));
+
+// Gives the root entries of an upper-half range their tables now, for good, so that each table created later shares them.
+// False when there is no memory (some may have been made).
+bool table_anchor(struct table *kernel, va_t va, uint64_t bytes) __attribute__((warn_unused_result));
 
 struct slot table_find(const struct table *table, va_t va);
 
-// Maps one leaf of level_bytes(level) bytes; va and pa are aligned to it. `bits`: PTE_R/W/X/U/G and software bits; V, A and D are
-// set here. No flush is needed for a mapping that was absent.
+// Maps one leaf of level_bytes(level) bytes; va and pa are aligned to it, else panics. `bits`: PTE_R/W/X/U/G and software bits; V,
+// A and D are set here. No flush is needed for a mapping that was absent.
 enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned level, uint64_t bits)
 	__attribute__((warn_unused_result));
 
@@ -45,12 +52,13 @@ enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_
 typedef void table_release(void *context, pte_t leaf, va_t va, unsigned level);
 
 // Removes all leaves in [start, start + bytes), page-aligned; splits a large leaf that lies across an end (TABLE_NO_MEMORY then
-// leaves everything as it was). Flushes exactly what was mapped, then calls `release` (may be NULL), then frees empty tables.
+// leaves everything as it was). Flushes once: from the first leaf to the last, or the whole address space when a table page goes,
+// too; then calls `release` (may be NULL) in rising order, then frees empty tables.
 enum table_result table_unmap(struct table *table, va_t start, uint64_t bytes, table_release *release, void *context)
 	__attribute__((warn_unused_result));
 
 // Gives all leaves in the range the permission bits `bits` (PTE_R/W/X/U/G and PTE_COW replaced, the rest kept); splits as table_unmap does.
-// Flushes only entries whose rights became fewer.
+// Flushes once, from the first to the last leaf whose rights became fewer.
 enum table_result table_protect(struct table *table, va_t start, uint64_t bytes, uint64_t bits)
 	__attribute__((warn_unused_result));
 
@@ -63,7 +71,7 @@ typedef pte_t table_clone(void *context, pte_t *leaf, va_t va, unsigned level);
 enum table_result table_copy(struct table *to, struct table *from, va_t start, uint64_t bytes, table_clone *clone, void *context)
 	__attribute__((warn_unused_result));
 
-// Frees all lower-half tables and the root; leaves that are still mapped are passed to `release` (may be NULL). No flush: the caller
+// Frees all tables of its own and the root; leaves that are still mapped are passed to `release` (may be NULL). No flush: the caller
 // has made sure that no CPU uses this table or its ASID any more.
 void table_destroy(struct table *table, table_release *release, void *context);
 
