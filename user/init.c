@@ -1,0 +1,31 @@
+// init.c: the first process: opens the console, keeps a shell running on it, and adopts every orphan.
+
+#include "kernel/fcntl.h"
+#include "user/quire.h"
+
+#define CONSOLE 1 // major number of the console's driver
+
+int main(void)
+{
+	static char *shell[] = { "sh", 0 };
+	int pid, ended;
+
+	if (open("/console", O_RDWR) < 0) {
+		mknod("/console", CONSOLE, 0);
+		open("/console", O_RDWR);
+	}
+	dup(0);
+	dup(0);
+	for (;;) {
+		if ((pid = fork()) < 0)
+			die("init: cannot fork");
+		if (pid == 0) {
+			exec("/sh", shell);
+			die("init: cannot run /sh");
+		}
+		do
+			ended = wait(0);
+		while (ended >= 0 && ended != pid);
+		printf("init: the shell has ended; here is a new one\n");
+	}
+}
