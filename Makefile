@@ -1,7 +1,7 @@
 # Quire's build. Everything that is made goes into build/; nothing here lists source files by name.
 #
 #   make               kernel and disk image               make test      every test; last line "N passed, N failed"
-#   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside the guest
+#   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside
 #   make gdb           the same under gdb, one terminal    make fuzz      libFuzzer targets, FUZZ_SECONDS each
 #   make -s print-qemu the command that make qemu runs     make lint      house rules; make doctor: which tools are missing
 #
@@ -44,13 +44,14 @@ KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHEC
 USER_FLAGS := $(RISCV)
 
 # Sanitizers: kernel/sanitize/ is their run time, part of such kernels only and never instrumented itself.
-SAN_FLAGS_address := -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=0 --param asan-instrumentation-with-call-threshold=0
-SAN_FLAGS_undefined := -fsanitize=undefined -fno-sanitize=alignment
+SAN_FLAGS_address := -DMM_SANITIZE -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=0 \
+	--param asan-instrumentation-with-call-threshold=0
+SAN_FLAGS_undefined := -fsanitize=undefined
 ifneq ($(SAN),)
 ifeq ($(filter address undefined,$(SAN)),)
 $(error SAN=$(SAN): say address or undefined)
 endif
-KERNEL_SAN := $(SAN_FLAGS_$(SAN)) -DSAN_$(SAN)
+KERNEL_SAN := $(SAN_FLAGS_$(SAN))
 endif
 
 # --- output: one short line a file; V=1 shows commands, -s shows nothing ---------------------------------------------------------
@@ -67,11 +68,12 @@ quote = '$(subst ','\'',$(1))'
 MM_C      := $(wildcard mm/*.c)
 KERNEL_C  := $(filter-out kernel/sanitize/%,$(wildcard kernel/*.c kernel/*/*.c))
 KERNEL_S  := $(wildcard kernel/*.S kernel/*/*.S)
-SAN_C     := $(if $(SAN),$(wildcard kernel/sanitize/*.c))
+SAN_C     := $(if $(SAN),$(wildcard kernel/sanitize/$(SAN)*.c))
 KERNEL_LD := $(wildcard kernel/boot/kernel.ld)
 LIB_C     := $(wildcard user/lib/*.c)
 LIB_S     := $(wildcard user/lib/*.S)
-PROGRAMS  := $(sort $(basename $(notdir $(wildcard user/*.c))) $(filter-out lib,$(patsubst user/%/,%,$(sort $(dir $(wildcard user/*/*.c))))))
+PROGRAMS  := $(sort $(basename $(notdir $(wildcard user/*.c))) \
+	$(filter-out lib,$(patsubst user/%/,%,$(sort $(dir $(wildcard user/*/*.c))))))
 
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
@@ -100,7 +102,7 @@ $(KERNEL_DIR)/mm/%.c.o: mm/%.c Makefile
 $(KERNEL_DIR)/kernel/sanitize/%.c.o: kernel/sanitize/%.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -DSAN_$(SAN) $(WARN) -I. -MMD -MP -c -o $@ $<
+	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) $(filter -D%,$(KERNEL_SAN)) $(WARN) -I. -MMD -MP -c -o $@ $<
 
 $(KERNEL_DIR)/%.c.o: %.c Makefile
 	$(call say,CC,$<)
@@ -196,7 +198,7 @@ build/fs.img: build/host/mkfs $(DISK_FILES) build/programs.list
 ABS = $(call quote,$(abspath $(1)))
 QEMU_COMMAND = $(QEMU) -machine virt -bios default -m $(MEM) -smp $(SMP) -nographic -kernel $(call ABS,$(KERNEL)) \
 -global virtio-mmio.force-legacy=false -drive file=$(call ABS,$(IMAGE)),if=none,format=raw,id=disk0 \
--device virtio-blk-device,drive=disk0$(if $(value APPEND), -append $(call quote,$(value APPEND)))$(if $(value QEMU_EXTRA), $(value QEMU_EXTRA))
+-device virtio-blk-device,drive=disk0$(if $(value APPEND), -append $(call quote,$(value APPEND))) $(value QEMU_EXTRA)
 
 qemu:
 	@sh tools/setup run
@@ -275,4 +277,5 @@ clean:
 
 FORCE:
 
--include build/host/mkfs.d $(KERNEL_O:.o=.d) $(LIB_O:.o=.d) $(wildcard build/user/obj/user/*.d build/user/obj/user/*/*.d build/host/*/mm/*.d build/host/*/mm/host/*.d)
+-include $(KERNEL_O:.o=.d) $(LIB_O:.o=.d)
+-include $(wildcard build/host/*.d build/user/obj/user/*.d build/user/obj/user/*/*.d build/host/*/mm/*.d build/host/*/mm/host/*.d)
