@@ -1,0 +1,60 @@
+// stack.c: kernel stacks, kept for reuse because mapping and unmapping one costs more than all the rest of a fork.
+//
+//      vmalloc ──► in use by a process ──its end──► unused ──► in use by the next ...
+//                                                     └─ stack_trim ──► vfree
+//
+// An unused stack holds the link to the next one in its lowest word. The list belongs to sched_lock, which a process that ends holds until the
+// next one runs: so it can give back the stack that it still stands on, and nobody can take it too early.
+//
+// Weakness: after many processes lived at once, their stacks stay until the next process_wait trims them to a few.
+#include "kernel/process/sched.h"
+
+#include "mm/vmalloc.h"
+
+static void **unused;       // sched_lock
+static size_t unused_count; // sched_lock
+
+static void *take_unused(size_t keep)
+{
+	void **stack = NULL;
+
+	lock_acquire(&sched_lock);
+	if (unused_count > keep) {
+		stack = unused;
+		unused = *stack;
+		unused_count--;
+	}
+	lock_release(&sched_lock);
+	return stack;
+}
+
+void *stack_take(void)
+{
+	void *stack = take_unused(0);
+
+	return stack ? stack : vmalloc(KERNEL_STACK_BYTES);
+}
+
+void stack_put_locked(void *stack)
+{
+	*(void **)stack = unused;
+	unused = stack;
+	unused_count++;
+}
+
+void stack_put(void *stack)
+{
+	lock_acquire(&sched_lock);
+	stack_put_locked(stack);
+	lock_release(&sched_lock);
+}
+
+void stack_trim(size_t keep)
+{
+	void *stack;
+
+	if (__atomic_load_n(&unused_count, __ATOMIC_RELAXED) <= keep)
+		return;
+	while ((stack = take_unused(keep)))
+		vfree(stack);
+}
