@@ -1,0 +1,111 @@
+"""From power-on to the prompt, on every size of machine, and what boot arguments change."""
+
+import re
+
+from suite import Failure, Machine, expect_that, test
+
+
+@test(weight=5, cases=[(1, "64M"), (2, "128M"), (4, "1G"), (8, "8G"), (1, "8G"), (8, "64M"), (3, "515M")])
+def to_the_prompt(smp, memory):
+    with Machine(smp=smp, memory=memory) as m:
+        m.boot()
+        report = m.sh("free")
+        match = re.search(r"(\d+)\s+(?:CPUs?|harts?)", report, re.IGNORECASE) or re.search(r"(\d+) harts?", m.text)
+        expect_that(match and int(match.group(1)) == smp, f"expected {smp} harts:\n{m.text}")
+        expect_that("hello" in m.sh("echo hello"), m.tail())
+
+
+@test(cases=["buddy", "bitmap", "stack"])
+def page_engine(name):
+    with Machine(append=f"pages={name}") as m:
+        m.boot()
+        expect_that(name in m.sh("free"), f"free does not name the engine {name}; {m.tail()}")
+        expect_that("hello" in m.sh("echo hello | cat"), m.tail())
+
+
+@test(cases=["slab", "first_fit", "next_fit", "best_fit", "worst_fit"])
+def kernel_heap(name):
+    with Machine(append=f"heap={name}") as m:
+        m.boot()
+        expect_that(name in m.sh("free"), f"free does not name the heap {name}; {m.tail()}")
+        expect_that("hello" in m.sh("echo hello | cat"), m.tail())
+
+
+@test()
+def unknown_boot_argument_is_reported():
+    with Machine(append="wibble=3 quiet wobble") as m:
+        m.boot()
+        expect_that("wibble" in m.text and "wobble" in m.text, f"unknown arguments are not reported; {m.tail()}")
+
+
+@test(cases=["heap=wibble", "pages=wibble"])
+def unknown_allocator_is_reported(argument):
+    """The name is reported, and either the default serves or the machine says why it stops: never silence."""
+    with Machine(append=argument) as m:
+        m.panic_is_expected = True
+        m.expect("wibble")
+
+
+@test()
+def quiet_prints_nothing_before_the_prompt():
+    with Machine(append="quiet") as m:
+        m.boot()
+        own = m.text.split("Boot HART MEDELEG", 1)[-1].split("\n", 1)[-1].strip()   # behind the firmware's own lines
+        expect_that(own in ("$", "init: starting sh\n$"), f"quiet, but the console shows:\n{own}")
+
+
+@test(cases=[("rv64,sstc=off",), ("rv64,svadu=off",)])
+def without_an_extension(cpu):
+    import subprocess
+    known = subprocess.run(["qemu-system-riscv64", "-machine", "virt", "-cpu", cpu, "-S", "-display", "none", "-serial", "none",
+                            "-monitor", "stdio"], input="quit\n", capture_output=True, text=True)
+    if known.returncode:
+        return   # this QEMU has no such switch
+    with Machine(smp=2, extra=["-cpu", cpu]) as m:
+        m.boot()
+        expect_that("hello" in m.sh("echo hello | cat"), m.tail())
+
+
+@test(cases=[0, 3])
+def few_address_space_numbers(count):
+    """No ASIDs at all, and so few that they wrap around all the time."""
+    with Machine(smp=4, append=f"asids={count}") as m:
+        m.boot()
+        for _ in range(5):
+            expect_that("hello" in m.sh("echo hello | cat | cat | cat | cat"), m.tail())
+
+
+@test()
+def panic_is_decoded():
+    """The first program is missing: the panic says so in words, with a backtrace of functions, and every hart stops."""
+    with Machine(smp=4, append="init=/missing") as m:
+        m.panic_is_expected = True
+        m.expect("panic")
+        m.expect("/missing")
+        m.expect(r"0xffffffc0[0-9a-f]+.*\b[a-z]+_[a-z_]+\+0x[0-9a-f]+")
+
+
+@test()
+def panic_off_ends_the_machine():
+    with Machine(smp=4, append="init=/missing panic=off") as m:
+        m.panic_is_expected = True
+        m.expect("panic")
+        m.ended()
+
+
+@test(cases=[1, 4])
+def shutdown(smp):
+    with Machine(smp=smp) as m:
+        m.boot()
+        m.type("shutdown\n")
+        expect_that(m.ended() == 0, m.tail())
+
+
+@test()
+def reboot():
+    with Machine(smp=2) as m:
+        m.boot()
+        m.type("reboot\n")
+        m.expect("OpenSBI", 60)
+        m.prompt()
+        expect_that("hello" in m.sh("echo hello"), m.tail())

@@ -1,0 +1,133 @@
+"""The shell as a person meets it: typed at the console."""
+
+from suite import Machine, expect_that, test
+
+UP, DOWN, LEFT = "\x1b[A", "\x1b[B", "\x1b[D"
+
+
+def session(lines):
+    with Machine(smp=2) as m:
+        m.boot()
+        for line, wanted in lines:
+            shown = m.sh(line)
+            expect_that(shown.strip("\n") == wanted, f"{line}\nprinted {shown!r}, expected {wanted!r}; {m.tail()}")
+
+
+@test()
+def pipes_redirection_lists():
+    session([
+        ("echo one two", "one two"),
+        ("echo b > f; echo a >> f; cat f", "b\na"),
+        ("sort f", "a\nb"),
+        ("sort < f | head -1", "a"),
+        ("cat f | grep a", "a"),
+        ("(echo x; echo y) | sort | cat", "x\ny"),
+        ("echo first; echo second", "first\nsecond"),
+        ("mkdir d; cd d; echo in > g; cat ../d/g; cd ..", "in"),
+        ("rm d/g; rm d; rm f; echo done", "done"),
+    ])
+
+
+@test()
+def quoting():
+    session([
+        ("echo 'a  b'", "a  b"),
+        ('echo "a | b > c; d"', "a | b > c; d"),
+        ("echo 'it'\"'\"'s'", "it's"),
+        ('echo a"b c"d', "ab cd"),
+        (r"echo a\ \ b", "a  b"),
+    ])
+
+
+@test()
+def errors_are_reported_and_survived():
+    with Machine() as m:
+        m.boot()
+        for line, word in (("nosuchprogram", "nosuchprogram"), ("cat nosuchfile", "nosuchfile"), ("echo 'open", ""), ("| |", ""),
+                           ("cat < nosuchfile", "nosuchfile"), ("cd nosuchdir", "nosuchdir")):
+            expect_that(word in m.sh(line), f"{line}: no word of {word}; {m.tail()}")
+        expect_that("alive" in m.sh("echo alive"), m.tail())
+
+
+@test()
+def background():
+    with Machine(smp=2) as m:
+        m.boot()
+        m.sh("sleep 600 &")
+        listing = m.sh("ps")
+        expect_that("sleep" in listing, f"the background program is not listed: {listing}")
+        pid = next(word for line in listing.splitlines() if "sleep" in line for word in line.split() if word.isdigit())
+        m.sh(f"kill {pid}")
+        for _ in range(100):
+            if "sleep" not in m.sh("ps"):
+                return
+        raise AssertionError(f"kill does not end it; {m.tail()}")
+
+
+@test()
+def history_by_arrow_keys():
+    with Machine() as m:
+        m.boot()
+        m.sh("echo first")
+        m.sh("echo second")
+        m.type(UP + UP + "\n")
+        expect_that("\nfirst\n" in m.prompt(), f"two lines up; {m.tail()}")
+        m.type(UP + UP + UP + DOWN + "\n")
+        expect_that("\nsecond\n" in m.prompt(), f"three up, one down; {m.tail()}")
+        m.type("echo bd" + LEFT + "c\n")
+        expect_that("\nbcd\n" in m.prompt(), f"inserted in the middle; {m.tail()}")
+
+
+@test()
+def line_editing_keys():
+    with Machine() as m:
+        m.boot()
+        m.type("echo wrong\x7f\x7f\x7f\x7f\x7fright\n")
+        expect_that("\nright\n" in m.prompt(), f"erase; {m.tail()}")
+        m.type("echo wrong\x15echo right\n")
+        expect_that("\nright\n" in m.prompt(), f"^U; {m.tail()}")
+        m.type("cat > f\n")
+        m.type("one\x7f\x7f\x7ftwo\nthree\x15four\n\x04")
+        m.prompt()
+        expect_that(m.sh("cat f") == "two\nfour\n", f"editing while a program reads, ended by ^D; {m.tail()}")
+
+
+@test()
+def interrupt_kills_the_foreground():
+    with Machine(smp=2) as m:
+        m.boot()
+        m.type("sleep 600\n")
+        m.type("\x03")
+        m.prompt()
+        m.type("cat | cat | wc\n")
+        m.type("\x03")
+        m.prompt()
+        m.sh("sleep 600 &")
+        m.type("echo unfinished\x03")
+        m.prompt()
+        expect_that("sleep" in m.sh("ps"), f"^C at the prompt must leave background programs alone; {m.tail()}")
+        expect_that("alive" in m.sh("echo alive"), m.tail())
+
+
+@test()
+def process_list_and_memory_report_by_key():
+    with Machine(smp=2) as m:
+        m.boot()
+        m.type("sleep 600\n")
+        m.expect("sleep 600")
+        m.type("\x10")
+        m.expect(r"\binit\b")
+        m.expect(r"\bsleep\b")
+        m.type("\x14")
+        m.expect(r"(?i)free")
+        m.type("\x03")
+        m.prompt()
+
+
+@test()
+def end_of_input_starts_a_new_shell():
+    with Machine() as m:
+        m.boot()
+        m.type("\x04")
+        m.prompt()
+        expect_that("alive" in m.sh("echo alive"), m.tail())

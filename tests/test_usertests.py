@@ -1,0 +1,43 @@
+"""usertests inside the guest: all of them on small and large machines, quick runs under every engine, heap and sanitizer."""
+
+import re
+
+from suite import Machine, expect_that, test
+
+DONE = r"^(?:.*\b(\d+) passed, (\d+) failed.*)$"
+
+
+def run_usertests(m, arguments="", seconds=600):
+    m.boot()
+    m.type(f"usertests {arguments}\n".replace(" \n", "\n"))
+    match = m.expect(DONE, seconds)
+    expect_that(match.group(2) == "0" and int(match.group(1)) > 0, f"usertests: {match.group(0)}; {m.tail(80)}")
+    m.prompt()
+
+
+@test(weight=120, cases=[(1, "64M"), (4, "64M"), (1, "1G"), (4, "1G")])
+def all_of_them(smp, memory):
+    with Machine(smp=smp, memory=memory) as m:
+        run_usertests(m)
+
+
+@test(weight=60, cases=["pages=bitmap", "pages=stack", "heap=first_fit", "heap=next_fit", "heap=best_fit", "heap=worst_fit", "asids=0"])
+def quick_ones_with(argument):
+    with Machine(smp=2, append=argument) as m:
+        run_usertests(m, "-q")
+
+
+@test(weight=90, cases=[("SAN=address", 1), ("SAN=undefined", 4), ("CHECK=2", 2)])
+def quick_ones_in_a_kernel_built_with(variant, smp):
+    with Machine(smp=smp, memory="256M", variant=(variant,)) as m:
+        run_usertests(m, "-q", 900)
+
+
+@test()
+def one_by_name():
+    with Machine() as m:
+        m.boot()
+        names = re.findall(r"^\s*(\w+)", m.sh("usertests -l"), re.M)
+        expect_that(len(names) > 30, f"usertests -l names only {len(names)}; {m.tail()}")
+        shown = m.sh(f"usertests {names[0]}")
+        expect_that(re.search(r"\b1 passed, 0 failed", shown), m.tail())
