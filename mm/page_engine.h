@@ -1,0 +1,175 @@
+// page_engine.h: what stands between page.c, the entry that everyone calls, and the engines that know which frames are free.
+//
+//     page_alloc, page_free          page.c         flags, references, per-CPU caches, misuse
+//              |
+//     struct zone (lock, counts)     one per zone   DMA | normal
+//              |
+//     struct page_engine             take, give     page_stack.c | page_bitmap.c | page_buddy.c
+//
+// A frame's number is the index of its record. Numbers are dense: large holes of the machine have none (see page_init.c). They
+// agree with physical frame numbers modulo 2^PAGE_MAX_ORDER, and a block never spans a hole, so a block aligned in numbers is
+// aligned in memory and an engine needs no physical address.
+//
+// To add an engine: a file like page_stack.c, and its name in PAGE_ENGINES (page_init.c).
+#pragma once
+
+#include "page.h"
+
+#ifndef MM_CHECK
+#define MM_CHECK 0 // 1: poison free pages, look at the poison on alloc; 2: also check the zone around each call into an engine
+#endif
+
+#define FRAME_NONE UINT32_MAX
+
+struct zone {
+	struct lock lock; // guards all below, the engine's state, and the records of the frames that are free in the engine
+	const char *name;
+	uint32_t first, end;   // frame numbers; some in between may be unmanaged
+	size_t total;          // managed frames
+	size_t free;           // frames in the engine
+	size_t reserve;        // of them, those that only PAGE_ATOMIC may take
+	uint64_t acquisitions; // of the lock
+	void *state;           // the engine's, engine->bytes() long
+};
+
+// The zone's lock is held in each call, and zone->free is the entry's business.
+struct page_engine {
+	const char *name;
+	size_t (*bytes)(uint32_t frames); // of state for a zone of so many frames; a multiple of 8
+	void (*create)(struct zone *zone); // an engine without free frames; zone->state is dirty
+	// Makes frames [first, first + count) free, all marked PAGE_UNMANAGED so far. Called in rising order.
+	void (*add)(struct zone *zone, uint32_t first, uint32_t count);
+	// First frame of an aligned block of 2^order, no longer marked free (as what, the entry says next); FRAME_NONE: there is none.
+	uint32_t (*take)(struct zone *zone, unsigned order);
+	// Takes the block back and marks its records PAGE_FREE and PAGE_FREE_TAIL. The entry has checked that it is one.
+	void (*give)(struct zone *zone, uint32_t frame, unsigned order);
+	void (*count)(const struct zone *zone, size_t blocks[PAGE_MAX_ORDER + 1]); // free blocks of each order
+	struct verdict (*check)(const struct zone *zone);
+};
+
+extern const struct page_engine page_stack, page_bitmap, page_buddy;
+
+// ---- what page.c, page_init.c and page_check.c share; engines use only page_at of it
+
+// A run of physical pages that have records: frame `first` is physical page `number`, and so on.
+struct span {
+	uint64_t number;
+	uint32_t first, count;
+};
+#define PAGE_SPANS 32
+
+// One CPU's free frames: slots [0, count) may hold one each, the others are FRAME_NONE. Only the owner moves `count` and fills
+// slots; any CPU may empty one, by an atomic exchange.
+#define CACHE_SLOTS 60u
+#define CACHE_BATCH (CACHE_SLOTS / 2)
+struct cache {
+	uint32_t count;
+	uint32_t slot[CACHE_SLOTS];
+	uint32_t unused[3]; // 256 bytes, so that CPUs share no line
+} __attribute__((aligned(64)));
+
+struct page_state {
+	uintptr_t records;   // where the record of frame 0 would stand; there may be none
+	uint32_t cache_from; // free frames from here on go to the caches; FRAME_NONE while their zone is below its reserve
+	uint32_t span_count;
+	struct span spans[PAGE_SPANS];
+	const struct page_engine *engine;
+	struct zone zones[PAGE_ZONES]; // DMA, normal; one may be empty
+	struct zone *cached;           // the zone whose frames the caches hold: normal, unless that is empty
+	unsigned cpus;
+	size_t metadata;               // bytes
+	struct cache caches[PORT_MAX_CPUS];
+};
+extern struct page_state page_state;
+
+static inline uint32_t frame_of(pa_t page) // FRAME_NONE: no record
+{
+	uint64_t number = page.raw >> PAGE_SHIFT;
+	const struct span *end = page_state.spans + page_state.span_count;
+	for (const struct span *span = page_state.spans; span < end; span++)
+		if (number - span->number < span->count)
+			return span->first + (uint32_t)(number - span->number);
+	return FRAME_NONE;
+}
+
+static inline pa_t frame_address(uint32_t frame) // of a frame that has a page
+{
+	const struct span *span = page_state.spans;
+	while (frame - span->first >= span->count)
+		span++;
+	return PA((span->number + (frame - span->first)) << PAGE_SHIFT);
+}
+
+static inline struct page *page_at(uint32_t frame)
+{
+	return (struct page *)(page_state.records + (uintptr_t)frame * sizeof(struct page));
+}
+
+// Fills whole units of 64 bytes.
+static inline void fill(void *start, size_t bytes, uint64_t with)
+{
+	uint64_t *at = start, *end = at + bytes / sizeof *at;
+	for (; at < end; at += 8) {
+		at[0] = with;
+		at[1] = with;
+		at[2] = with;
+		at[3] = with;
+		at[4] = with;
+		at[5] = with;
+		at[6] = with;
+		at[7] = with;
+	}
+}
+
+#define POISON 0xf4eed0e5f4eed0e5ULL // what free pages hold when MM_CHECK >= 1
+
+static inline void poison(uint32_t frame, uint32_t count)
+{
+	fill(pa_pointer(frame_address(frame)), count * PAGE_BYTES, POISON);
+}
+
+// ---- records
+
+// A record's use is read by CPUs that do not own the page (is the buddy free?), so it is read and written in one piece.
+static inline enum page_use use_of(const struct page *page)
+{
+	return (enum page_use)__atomic_load_n(&page->use, __ATOMIC_RELAXED);
+}
+
+static inline void use_set(struct page *page, enum page_use use)
+{
+	__atomic_store_n(&page->use, (uint8_t)use, __ATOMIC_RELAXED);
+}
+
+static inline bool use_is_free(enum page_use use)
+{
+	return use == PAGE_FREE || use == PAGE_FREE_TAIL;
+}
+
+static inline bool zone_has(const struct zone *zone, uint32_t frame)
+{
+	return frame >= zone->first && frame < zone->end;
+}
+
+// ---- doubly linked lists through the records of free frames; *head is the first frame or FRAME_NONE
+
+static inline void list_push(uint32_t *head, uint32_t frame)
+{
+	struct page *page = page_at(frame);
+	page->next = *head;
+	page->previous = FRAME_NONE;
+	if (*head != FRAME_NONE)
+		page_at(*head)->previous = frame;
+	*head = frame;
+}
+
+static inline void list_remove(uint32_t *head, uint32_t frame)
+{
+	const struct page *page = page_at(frame);
+	if (page->previous == FRAME_NONE)
+		*head = page->next;
+	else
+		page_at(page->previous)->next = page->next;
+	if (page->next != FRAME_NONE)
+		page_at(page->next)->previous = page->previous;
+}

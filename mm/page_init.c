@@ -1,0 +1,211 @@
+// page_init.c: the handover: from memblock's ranges to numbered frames, zones and engines.
+//
+//     memory    |  free ranges of memblock  |   large hole   |   more   |
+//     spans     [ 0 ......................  ]                [ 1 ...... ]     runs of pages that have records
+//     frames    first ...                end    (no records)  first ...       dense numbers
+//     records   [12 bytes each: unmanaged | free | ...       ][         ]     one array, at the top of the highest range with room
+//     zones     [ DMA: below the limit | normal                         ]
+//
+// A hole that leaves out at least one place for a largest block starts a new span; smaller ones have records that stay
+// PAGE_UNMANAGED. A span's first frame agrees with its physical page modulo 2^PAGE_MAX_ORDER and lies in a later largest-block
+// place than the span before, so aligned blocks never lie across two spans. The invariants stand in page.c (P7, P8).
+//
+// Cost: O(frames), 12 bytes each; no free page is touched, unless free pages are poisoned.
+// Weakness: up to 2 * 2^PAGE_MAX_ORDER records are wasted for a span.
+#include "page_engine.h"
+
+static const struct page_engine *const PAGE_ENGINES[] = { &page_buddy, &page_bitmap, &page_stack };
+
+static const struct page_engine *engine_named(const char *name)
+{
+	if (!name)
+		return PAGE_ENGINES[0];
+	for (unsigned i = 0; i < sizeof PAGE_ENGINES / sizeof *PAGE_ENGINES; i++)
+		if (__builtin_strcmp(PAGE_ENGINES[i]->name, name) == 0)
+			return PAGE_ENGINES[i];
+	return NULL;
+}
+
+// The next free range in whole pages, [*first, *last); page 0 is left out, its address means "none".
+static bool next_pages(const struct memblock *mb, uint64_t *cursor, uint64_t *first, uint64_t *last)
+{
+	struct memblock_range range;
+	while (memblock_next_free(mb, cursor, &range)) {
+		*first = (range.start >> PAGE_SHIFT) + ((range.start & (PAGE_BYTES - 1)) != 0 || range.start == 0);
+		*last = range.end >> PAGE_SHIFT;
+		if (*first < *last)
+			return true;
+	}
+	return false;
+}
+
+// ---- spans
+
+static uint64_t place(uint64_t number) // of the largest block that a page or a frame lies in
+{
+	return number >> PAGE_MAX_ORDER;
+}
+
+// First frame after the last span, and so the number of all frames that a zone may have.
+static uint64_t frames_end(void)
+{
+	const struct span *last = &page_state.spans[page_state.span_count - 1];
+	return page_state.span_count ? (uint64_t)last->first + last->count : 0;
+}
+
+// Adds pages [first, last), which lie above all others, to the last span, or to a new one. False: too many frames to number.
+static bool span_add(uint64_t first, uint64_t last)
+{
+	struct span *span = &page_state.spans[page_state.span_count];
+	uint64_t offset = first & ((1u << PAGE_MAX_ORDER) - 1);
+	uint64_t frame = round_up(frames_end(), 1u << PAGE_MAX_ORDER) + offset;
+	if (page_state.span_count > 0) {
+		bool near = place(first) <= place(span[-1].number + span[-1].count - 1) + 1;
+		if (near || page_state.span_count == PAGE_SPANS) {
+			span--;
+			first = span->number;
+			frame = span->first;
+		}
+	}
+	if (last - first >= FRAME_NONE - frame)
+		return false;
+	*span = (struct span){ first, (uint32_t)frame, (uint32_t)(last - first) };
+	page_state.span_count = (uint32_t)(span - page_state.spans) + 1;
+	return true;
+}
+
+static bool find_spans(const struct memblock *mb)
+{
+	uint64_t cursor = 0, first, last;
+	page_state.span_count = 0;
+	while (next_pages(mb, &cursor, &first, &last))
+		if (!span_add(first, last))
+			return false;
+	return page_state.span_count > 0;
+}
+
+// The first frame of a page at or above `limit`.
+static uint32_t frame_from(pa_t limit)
+{
+	uint64_t number = (limit.raw >> PAGE_SHIFT) + !is_aligned(limit.raw, PAGE_BYTES);
+	for (unsigned i = 0; i < page_state.span_count; i++) {
+		const struct span *span = &page_state.spans[i];
+		if (number <= span->number)
+			return span->first;
+		if (number - span->number < span->count)
+			return span->first + (uint32_t)(number - span->number);
+	}
+	return (uint32_t)frames_end();
+}
+
+// The end of the last span's frames that lie before `frame`.
+static uint32_t end_before(uint32_t frame)
+{
+	uint32_t end = page_state.spans[0].first;
+	for (unsigned i = 0; i < page_state.span_count; i++) {
+		const struct span *span = &page_state.spans[i];
+		if (span->first < frame)
+			end = frame < span->first + span->count ? frame : span->first + span->count;
+	}
+	return end;
+}
+
+// ---- tables
+
+static size_t zone_bytes(const struct zone *zone)
+{
+	return zone->first == zone->end ? 0 : page_state.engine->bytes(zone->end - zone->first);
+}
+
+// Reserves the highest place where the tables fit, and leaves low memory for DMA.
+static pa_t reserve_tables(struct memblock *mb, size_t bytes)
+{
+	uint64_t cursor = 0, start = 0;
+	struct memblock_range range;
+	while (memblock_next_free(mb, &cursor, &range)) {
+		uint64_t low = round_up(range.start ? range.start : 1, sizeof(struct cache));
+		if (low < range.end && bytes <= range.end - low)
+			start = round_down(range.end - bytes, 64);
+	}
+	return start && memblock_reserve(mb, PA(start), bytes) ? PA(start) : PA_NONE;
+}
+
+static bool place_tables(struct memblock *mb)
+{
+	uint32_t skipped = page_state.spans[0].first;
+	size_t records = round_up((frames_end() - skipped) * sizeof(struct page), 64);
+	size_t states[PAGE_ZONES], bytes = records;
+	for (unsigned i = 0; i < PAGE_ZONES; i++)
+		bytes += states[i] = round_up(zone_bytes(&page_state.zones[i]), 64);
+	pa_t tables = reserve_tables(mb, bytes);
+	if (pa_is_none(tables))
+		return false;
+	uintptr_t at = (uintptr_t)pa_pointer(tables);
+	fill((void *)at, records, 0); // PAGE_UNMANAGED
+	page_state.records = at - skipped * sizeof(struct page);
+	at += records;
+	for (unsigned i = 0; i < PAGE_ZONES; i++) {
+		page_state.zones[i].state = (void *)at;
+		at += states[i];
+	}
+	page_state.metadata = bytes + sizeof page_state;
+	return true;
+}
+
+// ---- zones
+
+static void create_zones(const struct page_config *config)
+{
+	uint32_t start = page_state.spans[0].first, limit = frame_from(config->dma_limit), end = (uint32_t)frames_end();
+	page_state.zones[0] = (struct zone){ .name = "DMA", .first = start, .end = end_before(limit) };
+	page_state.zones[1] = (struct zone){ .name = "normal", .first = limit, .end = end };
+	page_state.cached = &page_state.zones[limit < end];
+	page_state.cache_from = page_state.cached->first;
+	page_state.cpus = config->cpus < PORT_MAX_CPUS ? config->cpus : PORT_MAX_CPUS;
+	for (unsigned i = 0; i < PAGE_ZONES; i++) {
+		page_state.zones[i].lock.name = page_state.zones[i].name;
+		page_state.zones[i].reserve = config->reserve;
+	}
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		page_state.caches[cpu].count = 0;
+		for (unsigned i = 0; i < CACHE_SLOTS; i++)
+			page_state.caches[cpu].slot[i] = FRAME_NONE;
+	}
+}
+
+static void add_pages(uint64_t first, uint64_t last)
+{
+	uint32_t frame = frame_of(PA(first << PAGE_SHIFT)), end = frame + (uint32_t)(last - first);
+	for (unsigned i = 0; i < PAGE_ZONES; i++) {
+		struct zone *zone = &page_state.zones[i];
+		uint32_t from = frame > zone->first ? frame : zone->first;
+		uint32_t to = end < zone->end ? end : zone->end;
+		if (from >= to)
+			continue;
+		page_state.engine->add(zone, from, to - from);
+		zone->free = zone->total += to - from;
+		if (MM_CHECK >= 1)
+			poison(from, to - from);
+	}
+}
+
+bool page_init(struct memblock *mb, const struct page_config *config)
+{
+	page_state.engine = NULL;
+	const struct page_engine *engine = engine_named(config->engine);
+	if (!engine || !find_spans(mb))
+		return false;
+	page_state.engine = engine;
+	create_zones(config);
+	if (!place_tables(mb)) {
+		page_state.engine = NULL;
+		return false;
+	}
+	for (unsigned i = 0; i < PAGE_ZONES; i++)
+		if (zone_bytes(&page_state.zones[i]) > 0)
+			engine->create(&page_state.zones[i]);
+	uint64_t cursor = 0, first, last;
+	while (next_pages(mb, &cursor, &first, &last))
+		add_pages(first, last);
+	return true;
+}
