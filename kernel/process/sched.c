@@ -34,7 +34,6 @@
 
 #include "kernel/machine/csr.h"
 #include "kernel/machine/panic.h"
-#include "kernel/machine/sbi.h"
 #include "kernel/machine/timer.h"
 #include "kernel/machine/translation.h"
 
@@ -92,7 +91,7 @@ static void call_a_hart(void)
 	}
 	unsigned cpu = (unsigned)__builtin_ctz(idle);
 	idle &= ~(1u << cpu);
-	sbi_send_ipi(1u << cpu);
+	cpu_interrupt(1u << cpu);
 }
 
 static void make_ready(struct process *process)
@@ -273,6 +272,8 @@ void sched_kill(struct process *process)
 	if (process->state == PROCESS_SLEEPING && !process->steady) {
 		take_out(process->waiting_on, process);
 		make_ready(process);
+	} else if (process->state == PROCESS_RUNNING && process != process_current()) {
+		cpu_interrupt(1u << process->hart);
 	}
 	lock_release(&sched_lock);
 }

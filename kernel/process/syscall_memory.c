@@ -1,0 +1,108 @@
+// syscall_memory.c: the system calls that change the caller's address space: sbrk, mmap, munmap, mprotect.
+//
+// They check what is the interface's business (flags, alignment, the file's mode) and leave ranges and overlaps to mm/space. The protection
+// bits of mmap are, by choice of their values, mm's access bits.
+#include "kernel/process/syscall.h"
+
+#include "kernel/fcntl.h"
+#include "kernel/fs/file.h"
+#include "kernel/vm.h"
+
+_Static_assert(PROT_READ == ACCESS_READ && PROT_WRITE == ACCESS_WRITE && PROT_EXEC == ACCESS_EXECUTE, "PROT_ bits are access bits");
+
+int64_t call_sbrk(const uint64_t *a)
+{
+	struct space *space = &process_current()->space;
+	int64_t delta = (int64_t)a[0];
+	uint64_t old, ignored;
+
+	if (space_sbrk(space, delta, &old) != SPACE_OK)
+		return -1;
+	if ((int)a[1] == SBRK_EAGER && delta > 0 && space_touch(space, old, (uint64_t)delta, ACCESS_WRITE) != SPACE_OK) {
+		if (space_sbrk(space, -delta, &ignored) != SPACE_OK)
+			process_current()->killed = true;
+		return -1;
+	}
+	return (int64_t)old;
+}
+
+// Rights for mm; the machine has no pages that can be written but not read.
+static unsigned rights_of(int protection)
+{
+	return (unsigned)protection | (protection & PROT_WRITE ? ACCESS_READ : 0u);
+}
+
+static bool arguments_are_good(const uint64_t *a)
+{
+	int protection = (int)a[2], flags = (int)a[3], kind = flags & (MAP_SHARED | MAP_PRIVATE);
+	bool fixed = flags & MAP_FIXED;
+
+	if (a[1] == 0 || a[1] > SPACE_END || a[0] > SPACE_END || (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
+		return false;
+	if ((kind != MAP_SHARED && kind != MAP_PRIVATE) || (flags & ~(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS)))
+		return false;
+	if (fixed && (!is_aligned(a[0], PAGE_BYTES) || a[0] < PAGE_BYTES))
+		return false;
+	return (flags & MAP_ANONYMOUS) || (is_aligned(a[5], PAGE_BYTES) && a[5] <= (uint64_t)INT64_MAX - SPACE_END);
+}
+
+int64_t call_mmap(const uint64_t *a)
+{
+	struct space *space = &process_current()->space;
+	int flags = (int)a[3];
+	bool shared = flags & MAP_SHARED, anonymous = flags & MAP_ANONYMOUS;
+	uint64_t bytes = round_up(a[1], PAGE_BYTES), offset = anonymous ? 0 : a[5], place = a[0];
+	struct source *source = NULL;
+	enum space_result result;
+
+	if (!arguments_are_good(a))
+		return -1;
+	unsigned rights = rights_of((int)a[2]);
+	if (!anonymous) {
+		struct file *file = file_of(a[4]);
+		source = file ? file_source(file, shared, rights & ACCESS_WRITE) : NULL;
+		if (!source)
+			return -1;
+	}
+	if (flags & MAP_FIXED)
+		result = space_add(space, place, bytes, AREA_MAPPING, rights, shared, source, offset, source ? bytes : 0);
+	else
+		result = space_map(space, round_down(place, PAGE_BYTES), bytes, rights, shared, source, offset, &place);
+	if (source)
+		source->ops->put(source);
+	return result == SPACE_OK ? (int64_t)place : -1;
+}
+
+static bool range_is_good(uint64_t start, uint64_t bytes)
+{
+	return is_aligned(start, PAGE_BYTES) && start < SPACE_END && bytes > 0 && bytes <= SPACE_END - start;
+}
+
+int64_t call_munmap(const uint64_t *a)
+{
+	if (!range_is_good(a[0], a[1]))
+		return -1;
+	return result_of(space_unmap(&process_current()->space, a[0], round_up(a[1], PAGE_BYTES)));
+}
+
+// A shared mapping of a file that was opened for reading only must not become writable: its source has no way to write back.
+static bool may_be_written(const struct space *space, uint64_t start, uint64_t end)
+{
+	for (const struct area *area = space->areas; area; area = area->next)
+		if (area->start < end && area->end > start && area->shared && area->source && !area->source->ops->pin)
+			return false;
+	return true;
+}
+
+int64_t call_mprotect(const uint64_t *a)
+{
+	struct space *space = &process_current()->space;
+	uint64_t bytes = round_up(a[1], PAGE_BYTES);
+	int protection = (int)a[2];
+
+	if (!range_is_good(a[0], a[1]) || (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
+		return -1;
+	if ((protection & PROT_WRITE) && !may_be_written(space, a[0], a[0] + bytes))
+		return -1;
+	return result_of(space_protect(space, a[0], bytes, rights_of(protection)));
+}
