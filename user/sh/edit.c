@@ -30,16 +30,14 @@ static void move_to(uint place)
 {
 	if (place > cursor)
 		print_text(cursor, place);
-	for (; cursor > place; cursor--)
-		printf("\b");
+	else if (place < cursor)
+		printf("\033[%uD", cursor - place);
 	cursor = place;
 }
 
-// Shows the line again from `from` on, and leaves the terminal's cursor at `cursor`.
-static void show_from(uint from)
+// Shows the line again from `from` on, and leaves the cursor at `place`.
+static void show_from(uint from, uint place)
 {
-	uint place = cursor;
-
 	move_to(from);
 	print_text(from, length);
 	printf("\033[K");
@@ -58,8 +56,7 @@ static void insert(char c)
 		write(1, &c, 1);
 		cursor++;
 	} else {
-		show_from(cursor);
-		move_to(cursor + 1);
+		show_from(cursor, cursor + 1);
 	}
 }
 
@@ -70,7 +67,7 @@ static void erase(uint from, uint to)
 	move_to(from);
 	memmove(text + from, text + to, (int)(length - to));
 	length -= to - from;
-	show_from(from);
+	show_from(from, from);
 }
 
 static uint word_start(void)
@@ -97,8 +94,7 @@ static void recall(uint *shown, int step)
 	move_to(0);
 	strcpy(text, history[wanted % HISTORY]);
 	length = strlen(text);
-	show_from(0);
-	move_to(length);
+	show_from(0, length);
 }
 
 static char next_byte(void)
@@ -143,6 +139,8 @@ static char decode_escape(void)
 
 static void act(char key, uint *shown)
 {
+	uint place;
+
 	switch (key) {
 	case CONTROL('A'):
 		move_to(0);
@@ -179,9 +177,10 @@ static void act(char key, uint *shown)
 		erase(cursor > 0 ? cursor - 1 : 0, cursor);
 		break;
 	case CONTROL('L'):
+		place = cursor;
+		cursor = 0;
 		printf("\033[H\033[2J%s", prompt);
-		print_text(0, cursor);
-		show_from(cursor);
+		show_from(0, place);
 		break;
 	default:
 		if ((uchar)key >= ' ')

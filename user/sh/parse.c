@@ -45,14 +45,9 @@ static bool ends_word(char c)
 	return c == '\0' || strchr(" \t\r\n<>|&;()", c);
 }
 
-static char *put_status(char *to)
-{
-	return to + snprintf(to, 12, "%d", last_status);
-}
-
 static void scan_word(void)
 {
-	char quote = 0, *to = word = take(strlen(cursor) * 6 + 13); // $? may grow to 11 characters
+	char quote = 0, *to = word = take(strlen(cursor) + 1);
 
 	for (; quote ? *cursor != '\0' : !ends_word(*cursor); cursor++) {
 		if (*cursor == quote || (!quote && (*cursor == '\'' || *cursor == '"'))) {
@@ -60,7 +55,7 @@ static void scan_word(void)
 		} else if (*cursor == '\\' && quote != '\'' && cursor[1]) {
 			*to++ = *++cursor;
 		} else if (cursor[0] == '$' && cursor[1] == '?' && quote != '\'') {
-			to = put_status(to);
+			*to++ = STATUS_MARK;
 			cursor++;
 		} else {
 			*to++ = *cursor;

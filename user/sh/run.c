@@ -58,13 +58,31 @@ static bool redirect(const struct redirect *redirect)
 	return true;
 }
 
-static _Noreturn void execute(char *const argv[])
+// The word with $? replaced by what it stands for now.
+static char *settle(char *word)
 {
-	char path[MAXPATH];
+	char *settled, *to;
 
-	exec(argv[0], (char **)argv);
+	if (!strchr(word, STATUS_MARK) || !(to = settled = malloc(12 * strlen(word) + 1)))
+		return word;
+	for (; *word; word++)
+		if (*word == STATUS_MARK)
+			to += snprintf(to, 12, "%d", last_status);
+		else
+			*to++ = *word;
+	*to = '\0';
+	return settled;
+}
+
+static _Noreturn void execute(const struct node *node)
+{
+	char path[MAXPATH], *argv[MAXARG + 1] = { 0 };
+
+	for (int i = 0; i < node->argc; i++)
+		argv[i] = settle(node->argv[i]);
+	exec(argv[0], argv);
 	if (!strchr(argv[0], '/') && snprintf(path, sizeof(path), "/%s", argv[0]) < MAXPATH)
-		exec(path, (char **)argv); // programs are in the root directory
+		exec(path, argv); // programs are in the root directory
 	fprintf(2, "sh: %s: not found\n", argv[0]);
 	exit(NOT_FOUND);
 }
@@ -105,7 +123,7 @@ static _Noreturn void become(const struct node *node)
 		exit(status);
 	if (node->argc == 0)
 		exit(0); // redirections alone: `> file` makes it
-	execute(node->argv);
+	execute(node);
 }
 
 // Starts a stage of a pipe with `input` and `output` in place of 0 and 1 (where they are not -1). `other` is an end that it must not keep.

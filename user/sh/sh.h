@@ -16,7 +16,8 @@
 #include "kernel/param.h"
 #include "user/quire.h"
 
-#define LINE_BYTES 512
+#define LINE_BYTES  512
+#define STATUS_MARK '\1' // stands for $? in a word until the command runs
 
 enum kind { COMMAND, GROUP, PIPE, AND, OR, SEQUENCE, BACKGROUND };
 
