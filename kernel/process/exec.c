@@ -1,14 +1,14 @@
 // exec.c: replaces a process's program: checks the file, lays out a new address space, puts the arguments on its stack.
 //
-//    0    4096                                             SPACE_STACK_TOP - SPACE_STACK_MAX        SPACE_STACK_TOP
-//    | none |  text  |  data, bss  | heap ->        <- mappings |        ...  <- stack |argv[] | strings |
+//    0    4096                                          PROGRAM_TOP                      SPACE_STACK_TOP
+//    | none |  text  |  data, bss  | heap ->      <- mappings | guard | ...  <- stack |argv[] | strings |
 //
 // No segment is read here: each becomes an area with the file behind it, and its pages come at first touch. The new space is built beside the
 // old one; only when all has succeeded does it take the old one's place, so a failed exec leaves the caller as it was.
 //
 // The file may be anyone's. Invariants that hold for a segment before it becomes an area:
 //  E1  It lies in the file: offset + file_bytes <= size of the file, without wrapping.
-//  E2  It lies in user space above page 0: address + memory_bytes does not wrap; space_add refuses what overlaps or lies beyond the end.
+//  E2  It lies in user space above page 0: address + memory_bytes does not wrap and ends below the stack's reach; space_add refuses what overlaps.
 //  E3  file_bytes <= memory_bytes, and offset and address agree modulo the page size, so that file pages can be mapped as they are.
 //  E4  The entry point lies in an executable segment.
 //
@@ -53,7 +53,7 @@ static bool header_is_good(const struct elf_header *header, uint64_t file_bytes)
 static bool segment_is_good(const struct elf_segment *segment, uint64_t file_bytes)
 {
 	return lies_within(segment->offset, segment->file_bytes, file_bytes) && segment->file_bytes <= segment->memory_bytes &&
-	       segment->address >= PAGE_BYTES && lies_within(segment->address, segment->memory_bytes, SPACE_END) &&
+	       segment->address >= PAGE_BYTES && lies_within(segment->address, segment->memory_bytes, PROGRAM_TOP) &&
 	       is_aligned(segment->address - segment->offset, PAGE_BYTES);
 }
 
@@ -167,8 +167,8 @@ int process_exec(const char *path, char *const argv[])
 	if (!load.source)
 		return -1;
 	if (space_create(&load.space, &kernel_table)) {
-		if (space_add(&load.space, SPACE_STACK_TOP - SPACE_STACK_MAX, SPACE_STACK_MAX, AREA_STACK, ACCESS_READ | ACCESS_WRITE, false,
-			      NULL, 0, 0) == SPACE_OK && add_segments(&load))
+		if (space_add(&load.space, SPACE_STACK_TOP - PAGE_BYTES, PAGE_BYTES, AREA_STACK, ACCESS_READ | ACCESS_WRITE, false, NULL,
+			      0, 0) == SPACE_OK && add_segments(&load))
 			argc = push_arguments(&load.space, argv, &sp);
 		if (argc < 0)
 			space_destroy(&load.space);

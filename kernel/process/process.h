@@ -59,6 +59,7 @@ void process_list(void);                                      // ^P: to the cons
 void memory_report(void);                                     // ^T: to the console
 
 // The rest is for kernel/process only.
+#define PROGRAM_TOP (SPACE_STACK_TOP - SPACE_STACK_MAX - PAGE_BYTES) // above: a guard page and what the stack may grow to
 extern struct lock process_lock;       // the tree, the list of all and the pids; taken before sched_lock
 extern struct process *process_all;    // process_lock
 extern struct process *process_init;   // the first one

@@ -1,6 +1,6 @@
 // syscall_memory.c: the system calls that change the caller's address space: sbrk, mmap, munmap, mprotect.
 //
-// They check what is the interface's business (flags, alignment, the file's mode) and leave ranges and overlaps to mm/space. The protection
+// They check what is the interface's business (flags, alignment, the file's mode) and leave overlaps and what an area may become to mm/space. The protection
 // bits of mmap are, by choice of their values, mm's access bits.
 #include "kernel/process/syscall.h"
 
@@ -37,11 +37,11 @@ static bool arguments_are_good(const uint64_t *a)
 	int protection = (int)a[2], flags = (int)a[3], kind = flags & (MAP_SHARED | MAP_PRIVATE);
 	bool fixed = flags & MAP_FIXED;
 
-	if (a[1] == 0 || a[1] > SPACE_END || a[0] > SPACE_END || (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
+	if (a[1] == 0 || a[1] > SPACE_END || (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
 		return false;
 	if ((kind != MAP_SHARED && kind != MAP_PRIVATE) || (flags & ~(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS)))
 		return false;
-	if (fixed && (!is_aligned(a[0], PAGE_BYTES) || a[0] < PAGE_BYTES))
+	if (fixed && (!is_aligned(a[0], PAGE_BYTES) || a[0] >= PROGRAM_TOP || a[1] > PROGRAM_TOP - a[0]))
 		return false;
 	return (flags & MAP_ANONYMOUS) || (is_aligned(a[5], PAGE_BYTES) && a[5] <= (uint64_t)INT64_MAX - SPACE_END);
 }
@@ -85,24 +85,11 @@ int64_t call_munmap(const uint64_t *a)
 	return result_of(space_unmap(&process_current()->space, a[0], round_up(a[1], PAGE_BYTES)));
 }
 
-// A shared mapping of a file that was opened for reading only must not become writable: its source has no way to write back.
-static bool may_be_written(const struct space *space, uint64_t start, uint64_t end)
-{
-	for (const struct area *area = space->areas; area; area = area->next)
-		if (area->start < end && area->end > start && area->shared && area->source && !area->source->ops->pin)
-			return false;
-	return true;
-}
-
 int64_t call_mprotect(const uint64_t *a)
 {
-	struct space *space = &process_current()->space;
-	uint64_t bytes = round_up(a[1], PAGE_BYTES);
 	int protection = (int)a[2];
 
 	if (!range_is_good(a[0], a[1]) || (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
 		return -1;
-	if ((protection & PROT_WRITE) && !may_be_written(space, a[0], a[0] + bytes))
-		return -1;
-	return result_of(space_protect(space, a[0], bytes, rights_of(protection)));
+	return result_of(space_protect(&process_current()->space, a[0], round_up(a[1], PAGE_BYTES), rights_of(protection)));
 }
