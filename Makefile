@@ -215,7 +215,7 @@ gdb:
 	@+$(MAKE) run-gdb
 
 run-gdb: all
-	@KERNEL=$(KERNEL) QEMU_COMMAND=$(call quote,$(QEMU_COMMAND)) sh tools/gdb/start
+	@KERNEL=$(KERNEL) QEMU_COMMAND=$(call quote,$(QEMU_COMMAND)) python3 tools/gdb/start $(GDB_ARGUMENTS)
 
 # --- host tests of mm ------------------------------------------------------------------------------------------------------------
 HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload%,$(wildcard mm/host/*.c)) $(MM_C)
