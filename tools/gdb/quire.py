@@ -61,7 +61,7 @@ class Command(gdb.Command):
     """Base of the commands: the name is the class's, the help text its doc string."""
 
     def __init__(self):
-        super().__init__(type(self).__name__, gdb.COMMAND_DATA)
+        super().__init__(self.__class__.__name__, gdb.COMMAND_DATA)
 
     def invoke(self, argument, _):
         try:
