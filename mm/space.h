@@ -46,8 +46,9 @@ struct area {
 	struct area *next;       // in rising order of addresses
 	uint64_t start, end;     // page-aligned
 	uint8_t kind;            // enum area_kind
-	uint8_t rights;          // enum access bits
-	bool shared;             // writes go to the source (or, anonymous, to all who inherited it)
+	uint8_t rights;          // enum access bits; ACCESS_WRITE brings ACCESS_READ with it
+	uint8_t most;            // rights that space_protect may give it
+	bool shared;             // writes go to the source (anonymous ones have one of mm's own: shared.h)
 	struct source *source;   // NULL: zeroes
 	uint64_t offset;         // of `start` in the source
 	uint64_t source_bytes;   // bytes from `start` that come from the source; the rest is zero
@@ -62,25 +63,28 @@ struct space {
 	size_t resident;         // pages mapped
 };
 
-// An empty space; NULL-safe destroy. create: false when there is no memory.
+// An empty space; its table's asid is the caller's to set. False when there is no memory. destroy: no CPU uses the table any more,
+// nor will its asid be used before a flush; NULL and a destroyed space are allowed.
 bool space_create(struct space *space, const struct table *kernel) __attribute__((warn_unused_result));
 void space_destroy(struct space *space);
 
-// Adds an area. Overlap, misalignment or addresses beyond SPACE_END: SPACE_BAD. Takes a reference to source (if any) on success.
+// Adds an area; bytes is rounded up to pages. Overlap, misalignment (offset: of a shared area) or addresses beyond SPACE_END: SPACE_BAD.
+// Takes a reference to source (if any) on success. A shared area that cannot be written at first never can be (space_protect).
 enum space_result space_add(struct space *space, uint64_t start, uint64_t bytes, enum area_kind kind, unsigned rights, bool shared,
 			    struct source *source, uint64_t offset, uint64_t source_bytes) __attribute__((warn_unused_result));
 
 // The fault decision: makes [va] accessible for `access` or says why not. Called by the trap handler and by the copies below.
 enum space_result space_fault(struct space *space, uint64_t va, enum access access) __attribute__((warn_unused_result));
 
-// A child's copy: private pages become copy-on-write in both, shared ones stay shared. On failure `child` is empty again.
+// A child's copy into an empty space: private pages become copy-on-write in both, shared ones stay shared. On failure `child` is empty again.
 enum space_result space_fork(struct space *child, struct space *parent) __attribute__((warn_unused_result));
 
 // Moves the program break by `delta` bytes, lazily. *old gets the break before. SPACE_BAD: below heap_start or into something else;
 // SPACE_NO_MEMORY: more than could ever be given (limit: all managed pages).
 enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old) __attribute__((warn_unused_result));
 
-// mmap's heart: at `hint` when it is free and nonzero, else at the highest free place below the stack's reach. *out gets the address.
+// mmap's heart: at `hint` when it is free, aligned and nonzero, else at the highest free place below the stack's reach. *out gets the
+// address. SPACE_BAD: no bytes, or a misaligned offset. unmap: holes are allowed. protect: holes are SPACE_BAD, and nothing changes.
 enum space_result space_map(struct space *space, uint64_t hint, uint64_t bytes, unsigned rights, bool shared, struct source *source,
 			    uint64_t offset, uint64_t *out) __attribute__((warn_unused_result));
 enum space_result space_unmap(struct space *space, uint64_t start, uint64_t bytes) __attribute__((warn_unused_result));
