@@ -34,6 +34,7 @@ struct machine {
 	} context[MACHINE_CONTEXTS];
 	unsigned virtios;
 	struct device_registers virtio[MACHINE_VIRTIO]; // in rising order of addresses; most are empty slots
+	struct memblock_list firmware; // reserved-memory and /memreserve/: not to be touched, nor mapped
 	char bootargs[1024];
 	uint8_t seed[64]; // rng-seed
 	unsigned seed_bytes;

@@ -4,10 +4,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-bool uart_init(void (*received)(char c)); // false when the machine has none: output stays with the firmware
-// Puts up to `bytes` characters into the output ring; returns how many fit. `written` of uart_on_space is called when there is room again.
-size_t uart_write(const char *text, size_t bytes);
-void uart_on_space(void (*space)(void));
-// At once and without interrupts, after what the ring still holds: for kprintf and panic.
-void uart_put_now(char c);
+// received(c): a character came; space(): there is room in the output ring again. Both are called from the interrupt handler.
+// False when the machine has no such port: output stays with the firmware, input is lost.
+bool uart_init(void (*received)(char c), void (*space)(void)) __attribute__((warn_unused_result));
 bool uart_is_ready(void);
+
+// Puts up to `bytes` characters into the output ring; returns how many fit.
+size_t uart_write(const char *text, size_t bytes) __attribute__((warn_unused_result));
+// One character at once, after what the ring still holds, without interrupts: for kprintf and panic.
+void uart_put_now(char c);

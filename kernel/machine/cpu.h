@@ -44,6 +44,11 @@ uint32_t cpu_online(void); // bit per CPU that runs
 // passes through process_leave.
 void cpu_interrupt(uint32_t mask);
 
+// Numbering at boot: the hart that runs is CPU 0, those of the device tree follow.
+void cpu_number_first(uint64_t hartid);
+void cpu_number_others(void);
+void cpu_set_online(unsigned cpu);
+
 // Starts all other harts, each on a stack of its own in hart_run (main.c). Those that cannot be started are reported and left out.
 void cpu_start_others(void);
 

@@ -7,6 +7,6 @@ _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2
 // The same for a trap that the kernel cannot go on from: adds the registers and starts the backtrace from the frame.
 _Noreturn void panic_at(const struct trapframe *frame, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-void panic_stop_here(void);      // a hart that is interrupted by another's panic (or waits for a lock during one) ends here
+_Noreturn void panic_stop_here(void);     // a hart that is interrupted by another's panic (or waits for a lock during one) ends here
 extern volatile bool panic_begun;
 extern bool panic_off;           // boot argument panic=off: shut the machine down instead of halting
