@@ -3,17 +3,18 @@
 //    0    4096                                          PROGRAM_TOP                      SPACE_STACK_TOP
 //    | none |  text  |  data, bss  | heap ->      <- mappings | guard | ...  <- stack |argv[] | strings |
 //
-// No segment is read here: each becomes an area with the file behind it, and its pages come at first touch. The new space is built beside the
-// old one; only when all has succeeded does it take the old one's place, so a failed exec leaves the caller as it was.
+// No segment is read here: each becomes an area with the file behind it, and its pages come at first touch. The new space is built beside
+// the old one; only when all has succeeded does it take the old one's place, so a failed exec leaves the caller as it was.
 //
 // The file may be anyone's. Invariants that hold for a segment before it becomes an area:
 //  E1  It lies in the file: offset + file_bytes <= size of the file, without wrapping.
-//  E2  It lies in user space above page 0: address + memory_bytes does not wrap and ends below the stack's reach; space_add refuses what overlaps.
+//  E2  It lies in user space above page 0: address + memory_bytes does not wrap and ends below the stack's reach.
+//      space_add refuses what overlaps.
 //  E3  file_bytes <= memory_bytes, and offset and address agree modulo the page size, so that file pages can be mapped as they are.
 //  E4  The entry point lies in an executable segment.
 //
-// Cost: one read for the header, one for each segment header. Weakness: two segments must not share a page, as linkers with -z noseparate-code
-// or -N might make them do; such a program is refused.
+// Cost: one read for the header, one for each segment header. Weakness: two segments must not share a page, as linkers with
+// -z noseparate-code or -N might make them do; such a program is refused.
 #include "kernel/process/process.h"
 
 #include "kernel/fs/file.h"
@@ -80,8 +81,9 @@ static bool add_segment(struct loading *load, const struct elf_segment *segment)
 		return false;
 	struct source *source = segment->file_bytes ? load->source : NULL;
 	uint64_t source_bytes = source ? lead + segment->file_bytes : 0;
-	if (space_add(&load->space, start, round_up(end, PAGE_BYTES) - start, rights & ACCESS_EXECUTE ? AREA_TEXT : AREA_DATA, rights, false,
-		      source, source ? segment->offset - lead : 0, source_bytes) != SPACE_OK)
+	enum area_kind kind = rights & ACCESS_EXECUTE ? AREA_TEXT : AREA_DATA;
+	if (space_add(&load->space, start, round_up(end, PAGE_BYTES) - start, kind, rights, false, source,
+		      source ? segment->offset - lead : 0, source_bytes) != SPACE_OK)
 		return false;
 	if ((rights & ACCESS_EXECUTE) && load->entry >= segment->address && load->entry < end)
 		load->entry_found = true;
@@ -109,7 +111,7 @@ static bool add_segments(struct loading *load)
 	return load->entry_found;
 }
 
-// Puts strings and the array of pointers to them on the stack, 16-byte aligned each; *sp gets the array's address. Returns argc, -1 on failure.
+// Puts strings and the array of pointers to them on the stack, 16-byte aligned each; *sp gets the array's address. Returns argc, or -1.
 static int push_arguments(struct space *space, char *const argv[], uint64_t *sp)
 {
 	uint64_t pointers[MAXARG], top = SPACE_STACK_TOP;

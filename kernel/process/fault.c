@@ -1,8 +1,8 @@
 // fault.c: exceptions in user mode: what can be put right is, everything else ends the process with one line that says what it did.
 //
-//    page fault ─► space_fault ─► SPACE_OK ─► back to the instruction, which now succeeds
-//                       └─ else ─► why() finds words ─► "name[pid]: write to 0x10 at pc 0x1a2c: null pointer; killed"
-//    any other ─► words ────────────────────────────────┘
+//    page fault -> space_fault -> SPACE_OK -> back to the instruction, which now succeeds
+//                       `- else -> why() finds words -> "name[pid]: write to 0x10 at pc 0x1a2c: null pointer; killed"
+//    any other exception --------> causes[] ---------->
 //
 // Cost of a fault that is put right: that of space_fault. Weakness: the words guess at the programmer's mistake from the address alone.
 // Source: The RISC-V Instruction Set Manual, Volume II, table of scause values.
@@ -90,7 +90,6 @@ void process_fault(struct trapframe *frame)
 	struct process *self = process_current();
 	const char *what = "unknown exception";
 
-	interrupts_on();
 	if (frame->cause == CAUSE_FETCH_FAULT || frame->cause == CAUSE_LOAD_FAULT || frame->cause == CAUSE_STORE_FAULT) {
 		page_fault(self, frame);
 		return;

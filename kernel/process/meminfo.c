@@ -1,10 +1,10 @@
 // meminfo.c: what the machine's memory is used for and who runs: for programs (meminfo, ps) and for the console's keys ^T and ^P.
 //
-//    page, slab, vmalloc, buffers ─► struct meminfo ─► user memory
-//    process records              ─► struct psinfo  ─► user memory, one at a time, in rising order of pids
+//    page, slab, vmalloc, buffers -> struct meminfo -> user memory
+//    process records              -> struct psinfo  -> user memory, one at a time, in rising order of pids
 //
-// A process's page tables may be walked by another hart only while that process cannot run: sched_lock is held, and it is not RUNNING. Of one
-// that runs, only the counters are told.
+// A process's page tables may be walked by another hart only while that process cannot run: sched_lock is held, and it is not RUNNING.
+// Of one that runs, only the counters are told.
 //
 // Weakness: walking a large process's tables holds up all scheduling for that long (about a millisecond for 100 MiB).
 #include "kernel/meminfo.h"

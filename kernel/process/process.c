@@ -1,11 +1,11 @@
 // process.c: the life of a process: init, fork, exit, wait, kill, and kernel threads.
 //
-//        process_new ─► fork copies ─► sched_start ─► runs ─► process_exit ─► zombie ─► parent's process_wait ─► gone
-//                                                                │               ▲
-//                                                                └─ its children ┘ go to init, which waits for anybody
+//   process_new -> fork copies -> sched_start -> runs -> process_exit -> zombie -> parent's process_wait -> gone
+//                                                             |
+//                                                             `-> its children go to init, which waits for anybody
 //
-// The tree: parent->children is a list linked by sibling, newest first; it, the list of all and the pids belong to process_lock. A zombie has
-// given up its files, its space and (with sched_end) its stack; what is left is the record with the exit status.
+// The tree: parent->children is a list linked by sibling, newest first; it, the list of all and the pids belong to process_lock. A zombie
+// has given up its files, its space and (with sched_end) its stack; what is left is the record with the exit status.
 //
 // Invariants:
 //  P1  Every user process but init has a parent that is alive, and is in its list of children.

@@ -1,6 +1,6 @@
 // record.c: process records: their making and unmaking, pids, and the list of all.
 //
-//      process_all ─► sh[2] ─► journal[3] ─► init[1]          newest first; all_link points at the pointer that points here
+//      process_all -> sh[2] -> journal[3] -> init[1]          newest first; all_link points at the pointer that points here
 //
 // A record comes from a cache of its own. Until it first runs it is in state NEW: found by ps and kill, run by nobody. User processes are
 // counted against NPROC from here until process_discard, zombies included.

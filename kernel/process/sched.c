@@ -1,9 +1,8 @@
 // sched.c: who runs where: one run queue for all harts, wait queues, and the switch from one process to the next.
 //
-//      READY ──(a hart takes it)──► RUNNING ──sched_sleep──► SLEEPING ──sched_wakeup, kill──► READY
-//        ▲                             │ │                                                      │
-//        └──────sched_yield────────────┘ └──sched_end──► ZOMBIE (only its record is left)       │
-//        └──────────────────────────────────────────────────────────────────────────────────────┘
+//      READY --(a hart takes it)--> RUNNING --sched_sleep--> SLEEPING --sched_wakeup, kill--> READY
+//        ^                            |  |
+//        `-------sched_yield----------'  `--sched_end--> ZOMBIE: only its record is left
 //
 // The hand-over. A process that gives up its hart switches straight to the next ready one; only when there is none does it switch to the
 // hart's idle loop. sched_lock is taken by the one that leaves and released by the one that arrives, on the same hart:
@@ -12,20 +11,21 @@
 //        lock(sched_lock)
 //        A.state = SLEEPING, A into its wait queue
 //        next = B; load B's table, B's stack into the cpu
-//        context_switch(A, B) ───────────────────────────────► (returns from B's own context_switch)
+//        context_switch(A, B) ------------------------------> (returns from B's own context_switch)
 //                                                             unlock(sched_lock)
 //
 // Until that unlock no other hart can see that A is asleep, let alone run it, so A's stack is never used by two harts, and the stack of a
 // process that ended is not reused while it still stands on it. A process's very first arrival is sched_arrive.
 //
 // Invariants:
-//  S1  A process is in at most one queue: the run queue when READY, waiting_on when SLEEPING, none otherwise.
-//  S2  sched_lock is the last lock taken (only the console's and the heap's may come after it) and the only one held across a switch.
-//  S3  A hart sets its bit in `idle` and looks at the run queue under the same hold of sched_lock, with interrupts off until wfi. Who makes a
-//      process ready clears a bit and pokes that hart. wfi returns for a pending interrupt even when interrupts are off: no wakeup is lost.
-//  S4  A hart translates through a process's table only while that process runs on it; the idle loop and kernel threads use the kernel's own. So
-//      a process that leaves its table on its own hart may free it: no other hart can have it.
-//  S5  Kernel code is switched away from only where it asks (sleep, yield, end) and on its return to user mode.
+//  Q1  A process is in at most one queue: the run queue when READY, waiting_on when SLEEPING, none otherwise.
+//  Q2  sched_lock is the last lock taken (only the console's and the heap's may come after it) and the only one held across a switch.
+//  Q3  A hart sets its bit in `idle` and looks at the run queue under the same hold of sched_lock, with interrupts off until wfi. Who
+//      makes a process ready clears a bit and interrupts that hart. wfi returns for a pending interrupt even when interrupts are off: no
+//      wakeup is lost.
+//  Q4  A hart translates through a process's table only while that process runs on it; the idle loop and kernel threads use the kernel's
+//      own. So a process that leaves its table on its own hart may free it: no other hart can have it.
+//  Q5  Kernel code is switched away from only where it asks (sleep, yield, end) and on its return to user mode.
 //
 // Cost: constant for wakeup and switch; a timed sleep and a kill search one queue. Weakness: one queue and one lock for all harts is simple
 // and fair, but harts meet there; a woken process waits for its turn behind all that are ready.
@@ -312,7 +312,8 @@ static uint64_t next_alarm(void)
 	return (sleepers.first->wake_tick * timer_hz + TICKS_PER_SECOND - 1) / TICKS_PER_SECOND;
 }
 
-// An idle hart needs no slices: its timer is set for the next timed sleep's end. The idle loop runs on the hart's boot stack, with interrupts off but for one moment in each round.
+// The idle loop runs on the hart's own stack, with interrupts off but for one moment in each round. An idle hart needs no slices: its timer
+// is set for the end of the next timed sleep.
 _Noreturn void sched_run(void)
 {
 	struct cpu *cpu = this_cpu();

@@ -1,7 +1,7 @@
 // sleep_lock.c: a lock whose waiters sleep, for what is held across disk I/O.
 //
-// Unlike a spinlock it leaves interrupts on, may be held while sleeping, and belongs to a process, not to a hart. A kill does not end the wait:
-// whoever holds such a lock gives it back soon. Taking it twice and releasing another's panic.
+// Unlike a spinlock it leaves interrupts on, may be held while sleeping, and belongs to a process, not to a hart. A kill does not end the
+// wait: whoever holds such a lock gives it back soon. Taking it twice and releasing another's panic.
 #include "kernel/process/process.h"
 
 #include "kernel/machine/panic.h"

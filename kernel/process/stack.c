@@ -1,10 +1,10 @@
 // stack.c: kernel stacks, kept for reuse because mapping and unmapping one costs more than all the rest of a fork.
 //
-//      vmalloc ──► in use by a process ──its end──► unused ──► in use by the next ...
-//                                                     └─ stack_trim ──► vfree
+//      vmalloc --> in use by a process --its end--> unused --> in use by the next ...
+//                                                     `--stack_trim--> vfree
 //
-// An unused stack holds the link to the next one in its lowest word. The list belongs to sched_lock, which a process that ends holds until the
-// next one runs: so it can give back the stack that it still stands on, and nobody can take it too early.
+// An unused stack holds the link to the next one in its lowest word. The list belongs to sched_lock, which a process that ends holds until
+// the next one runs: so it can give back the stack that it still stands on, and nobody can take it too early.
 //
 // Weakness: after many processes lived at once, their stacks stay until the next process_wait trims them to a few.
 #include "kernel/process/sched.h"

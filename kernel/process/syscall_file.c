@@ -1,6 +1,6 @@
 // syscall_file.c: the system calls about files: descriptors here, everything behind them in kernel/fs.
 //
-//    process.files[fd] ─► struct file ─► pipe, device or inode
+//    process.files[fd] -> struct file -> pipe, device or inode
 //
 // A descriptor is an index into the process's own array; the lowest free one is given out. Only the process's thread touches the array.
 #include "kernel/process/syscall.h"

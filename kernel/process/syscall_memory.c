@@ -1,7 +1,7 @@
 // syscall_memory.c: the system calls that change the caller's address space: sbrk, mmap, munmap, mprotect.
 //
-// They check what is the interface's business (flags, alignment, the file's mode) and leave overlaps and what an area may become to mm/space. The protection
-// bits of mmap are, by choice of their values, mm's access bits.
+// They check what is the interface's business (flags, alignment, the file's mode) and leave overlaps and what an area may become to
+// mm/space. The protection bits of mmap are, by choice of their values, mm's access bits.
 #include "kernel/process/syscall.h"
 
 #include "kernel/fcntl.h"
