@@ -15,7 +15,7 @@
 #include "kernel/machine/symbols.h"
 #include "kernel/process/process.h"
 
-volatile bool panic_begun;
+volatile uint32_t panic_begun;
 bool panic_off;
 
 void panic_stop_here(void)
@@ -42,7 +42,7 @@ static void begin(const char *format, va_list arguments)
 		kprintf("panic: another one while printing the first: giving up\n");
 		end();
 	}
-	if (__atomic_exchange_n(&panic_begun, true, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&panic_begun, 1, __ATOMIC_SEQ_CST))
 		panic_stop_here();
 	cpu->panicking = true;
 	cpu_interrupt(cpu_online());

@@ -8,5 +8,5 @@ _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2
 _Noreturn void panic_at(const struct trapframe *frame, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 _Noreturn void panic_stop_here(void);     // a hart that is interrupted by another's panic (or waits for a lock during one) ends here
-extern volatile bool panic_begun;
+extern volatile uint32_t panic_begun;
 extern bool panic_off;           // boot argument panic=off: shut the machine down instead of halting

@@ -3,7 +3,7 @@
 BEGIN {
 	print "\t.section .rodata.symbols, \"a\"\n\t.globl symbol_count, symbol_table\n\t.balign 8\nsymbol_table:"
 }
-($2 == "t" || $2 == "T") && $3 !~ /^[.$]/ {
+($2 == "t" || $2 == "T") && $3 !~ /^[.$]|^kernel_start$/ {
 	printf "\t.quad 0x%s, name_%d\n", $1, count
 	names[count++] = $3
 }
