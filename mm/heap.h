@@ -1,6 +1,6 @@
 // heap.h: what every heap can do, the list of them, and the one checked entry through which they are used.
 //
-//    caller -> heap_alloc -> [trace, statistics, redzone, poison by level] -> ops->alloc -> the allocator
+//    caller -> heap_alloc -> [observer, red zones, poison, tag by level] -> ops->alloc -> the allocator
 //
 // Level 0 (MM_CHECK=0) compiles the bracketed part away; 1 poisons and guards; 2 also runs the heap's check around each call: a fault found
 // before it is the caller's, one found after it the allocator's (Plan 9's pool.c does so at lock and unlock).
@@ -42,7 +42,10 @@ struct heap_ops {
 	void (*walk)(const struct heap *heap, heap_visitor *visit, void *context);
 };
 
-// All heaps, ended by NULL; "first_fit", "next_fit", "best_fit", "worst_fit", "bump", "slab".
+extern const struct heap_ops heap_bump, heap_first_fit, heap_next_fit, heap_best_fit, heap_worst_fit, heap_slab;
+
+// All heaps, ended by NULL; "first_fit", "next_fit", "best_fit", "worst_fit", "bump", "slab". The list is in kmalloc.c: a program that names
+// its heap's ops itself (as user/ does with &heap_first_fit) links heap.c and that heap alone.
 extern const struct heap_ops *const HEAPS[];
 const struct heap_ops *heap_named(const char *name); // NULL when there is none
 
@@ -55,6 +58,18 @@ void *heap_realloc(struct heap *heap, void *block, size_t bytes) __attribute__((
 void heap_free(struct heap *heap, void *block); // NULL is allowed
 size_t heap_usable(const struct heap *heap, const void *block);
 void heap_trim(struct heap *heap);
+
+// The same for wrappers that know better who asks: `caller` is the place that the block is tagged with at level 1 and above.
+void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *caller) __attribute__((warn_unused_result, malloc));
+void *heap_realloc_for(struct heap *heap, void *block, size_t bytes, const void *caller) __attribute__((warn_unused_result));
+void heap_free_for(struct heap *heap, void *block, const void *caller);
+
+// Told of each block that the entry gives out and is about to take back, at level 1 and above: tracing, accounting, address checking.
+struct heap_observer {
+	void (*given)(struct heap *heap, void *block, size_t bytes, const void *caller);
+	void (*taken)(struct heap *heap, void *block, size_t bytes, const void *caller);
+};
+extern const struct heap_observer *heap_observer; // NULL: nobody
 
 struct heap_report {
 	const char *name;

@@ -1,4 +1,6 @@
 // slab.h: caches of equal objects over physical pages, with per-CPU magazines; the size classes behind kmalloc are such caches.
+//
+// Every function may be called on any CPU and from interrupt handlers, except create, destroy and the constructor's own calls.
 #pragma once
 
 #include "heap.h"
@@ -9,12 +11,13 @@ struct kmem_cache;
 // objects come back to the cache constructed. NULL when there is no memory. `name` must stay valid.
 struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t align, void (*construct)(void *object))
 	__attribute__((warn_unused_result));
-void *kmem_cache_alloc(struct kmem_cache *cache) __attribute__((warn_unused_result));
+void *kmem_cache_alloc(struct kmem_cache *cache) __attribute__((warn_unused_result)); // NULL when there is no memory
+// Panics on an object that is foreign, misaligned, of another cache or (where that is cheap to see) free already.
 void kmem_cache_free(struct kmem_cache *cache, void *object);
 // All objects must have been freed: else panics.
 void kmem_cache_destroy(struct kmem_cache *cache);
 
-// Returns magazines' objects to their slabs and empty slabs to the page allocator, in every cache.
+// Returns the magazines' objects (of all CPUs) to their slabs and empty slabs to the page allocator, in every cache.
 void kmem_reap(void);
 
 struct kmem_report {
@@ -25,5 +28,10 @@ struct kmem_report {
 	size_t capacity; // objects that the present slabs hold
 	size_t pages;    // pages taken
 };
-// Fills at most `max` reports, returns how many caches there are.
+// Fills at most `max` reports, returns how many caches there are that hold pages.
 size_t kmem_report(struct kmem_report *report, size_t max);
+
+struct verdict kmem_check(void); // every cache
+
+// Forgets all caches: for a host that starts over with new memory.
+void slab_forget(void);

@@ -1,0 +1,483 @@
+// freelist.c: one list of free blocks in address order, split on allocation, merged on free; four ways to choose from it.
+//
+//    list ──►[free│next]─────────────────────►[free│next]──────────►NULL          piece: memory from the arena or one port_reserve
+//    +-------+----------+------------+--------+----------+-------------+
+//    | state |   free   | used       | used   |   free   | used        |           header: length (bit 0: used), and next or cookie
+//    +-------+----------+------------+--------+----------+-------------+
+//            |<------------- arena ----------->|<------ piece 1 ------->|          adjacent pieces: blocks cross the seam freely
+//
+//    first_fit  the lowest block that is large enough          best_fit   the smallest that is
+//    next_fit   the first after where the last search ended    worst_fit  the largest
+//
+//    F1  pieces are sorted, disjoint, not empty, and their total is right     F2  blocks follow each other without a gap in each run of pieces
+//    F3  the list rises in address and stays inside the pieces                F4  no two free blocks touch
+//    F5  the free blocks in memory are exactly those in the list              F6  a used block carries its cookie
+//    F7  the rover is NULL or in the list
+//
+// Cost: linear in the free blocks, for both calls; a free starts at the rover when that lies below.
+// Weakness: holes gather at the front of the list under first fit and at random under next fit, and each call walks over them.
+// Sources: Knuth, The Art of Computer Programming 1, section 2.5, algorithms A and B; Kernighan and Ritchie, section 8.7; Wilson, Johnstone,
+// Neely and Boles, "Dynamic storage allocation: a survey and critical review", 1995.
+#include "heap.h"
+
+#define PAGE      ((size_t)4096)
+#define GROW_MIN  ((size_t)64 << 10)
+#define PIECES    64u // each is at least a quarter of all before it, so this is never the limit
+#define USED      ((size_t)1)
+#define BLOCK_MIN (2 * sizeof(struct block))
+#define COOKIE    ((uintptr_t)0xf2ee115710c4ULL)
+#define NO_ROOM   SIZE_MAX
+
+enum policy { FIRST_FIT, NEXT_FIT, BEST_FIT, WORST_FIT };
+
+struct block {
+	_Alignas(HEAP_ALIGN) size_t bytes; // with this header; a multiple of HEAP_ALIGN, plus USED
+	union {
+		struct block *next;        // free: the next free block above
+		uintptr_t cookie;          // used
+	};
+};
+
+struct piece {
+	uintptr_t start, end;
+	bool reserved; // from port_reserve; else the arena
+};
+
+struct freelist {
+	struct heap heap;
+	enum policy policy;
+	struct block *first;
+	struct block *rover; // where the last search ended: NULL for before the first, else a free block
+	size_t total;        // bytes in all pieces
+	unsigned pieces;
+	struct piece piece[PIECES];
+};
+
+static size_t length(const struct block *block)
+{
+	return block->bytes & ~USED;
+}
+
+static uintptr_t end_of(const struct block *block)
+{
+	return (uintptr_t)block + length(block);
+}
+
+static struct block *block_at(uintptr_t address)
+{
+	return (struct block *)address;
+}
+
+static struct block *block_of(const void *payload)
+{
+	return (struct block *)(uintptr_t)payload - 1;
+}
+
+static uintptr_t cookie_for(const struct freelist *list, const struct block *block)
+{
+	return COOKIE ^ (uintptr_t)block ^ (uintptr_t)list << 1;
+}
+
+static bool is_used(const struct freelist *list, const struct block *block)
+{
+	return (block->bytes & USED) && block->cookie == cookie_for(list, block);
+}
+
+static void mark_used(const struct freelist *list, struct block *block, size_t bytes)
+{
+	block->bytes = bytes | USED;
+	block->cookie = cookie_for(list, block);
+}
+
+static void wipe(struct block *block) // a header that is no header any more must not look like one
+{
+	block->bytes = 0;
+	block->cookie = 0;
+}
+
+// The free block that holds a link, NULL when the link is the list's head.
+static struct block *holder(struct freelist *list, struct block **link)
+{
+	return link == &list->first ? NULL : (struct block *)((uintptr_t)link - offsetof(struct block, next));
+}
+
+static struct block **after_rover(struct freelist *list)
+{
+	return list->rover ? &list->rover->next : &list->first;
+}
+
+// The link to the first free block above an address.
+static struct block **link_above(struct freelist *list, uintptr_t address)
+{
+	struct block **link = list->rover && (uintptr_t)list->rover < address ? &list->rover->next : &list->first;
+
+	while (*link && (uintptr_t)*link <= address)
+		link = &(*link)->next;
+	return link;
+}
+
+static struct piece *piece_of(struct freelist *list, uintptr_t address)
+{
+	for (unsigned i = 0; i < list->pieces; i++)
+		if (address >= list->piece[i].start && address < list->piece[i].end)
+			return &list->piece[i];
+	return NULL;
+}
+
+// The bytes a whole block needs for a payload, 0 when there is no such number.
+static size_t length_for(size_t payload)
+{
+	size_t bytes = (payload + sizeof(struct block) + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+
+	return bytes > payload ? bytes : 0;
+}
+
+// ---- choosing ----
+
+// Bytes to leave free in front, so that the payload is aligned and the front can stand as a block; NO_ROOM when the rest is too short.
+static size_t front_for(const struct block *block, size_t need, size_t align)
+{
+	uintptr_t header = (uintptr_t)block, payload = (header + sizeof *block + align - 1) & ~(align - 1);
+	size_t front = payload - sizeof *block - header;
+
+	if (front > 0 && front < BLOCK_MIN)
+		front += align;
+	return front <= length(block) && need <= length(block) - front ? front : NO_ROOM;
+}
+
+static bool better(enum policy policy, const struct block *one, const struct block *other)
+{
+	return policy == BEST_FIT ? one->bytes < other->bytes : one->bytes > other->bytes;
+}
+
+// The link to the block to take, NULL when none fits. All four policies are here.
+static struct block **choose(struct freelist *list, size_t need, size_t align)
+{
+	struct block **start = list->policy == NEXT_FIT ? after_rover(list) : &list->first, **link = start, **chosen = NULL;
+
+	do {
+		if (!*link) {
+			link = &list->first; // next fit comes round; the others began here
+			continue;
+		}
+		if (front_for(*link, need, align) != NO_ROOM && (!chosen || better(list->policy, *link, *chosen)))
+			chosen = link;
+		if (chosen && (list->policy == FIRST_FIT || list->policy == NEXT_FIT))
+			break;
+		link = &(*link)->next;
+	} while (link != start);
+	return chosen;
+}
+
+// ---- splitting and merging ----
+
+// Takes `need` bytes out of the free block behind `link`; what is over stays in the list.
+static struct block *carve(struct freelist *list, struct block **link, size_t need, size_t align)
+{
+	struct block *block = *link, *rest = block->next;
+	size_t front = front_for(block, need, align), bytes = length(block) - front;
+
+	if (front > 0) {
+		block->bytes = front;
+		link = &block->next;
+		block = block_at((uintptr_t)block + front);
+	}
+	if (bytes - need >= BLOCK_MIN) {
+		struct block *tail = block_at((uintptr_t)block + need);
+
+		*tail = (struct block){ .bytes = bytes - need, .next = rest };
+		rest = tail;
+		bytes = need;
+	}
+	*link = rest;
+	list->rover = holder(list, link);
+	mark_used(list, block, bytes);
+	return block;
+}
+
+// Puts a block into the list and merges it with free neighbours.
+static void insert(struct freelist *list, struct block *block, size_t bytes)
+{
+	struct block **link = link_above(list, (uintptr_t)block), *below = holder(list, link);
+
+	*block = (struct block){ .bytes = bytes, .next = *link };
+	*link = block;
+	if (block->next && end_of(block) == (uintptr_t)block->next) {
+		struct block *above = block->next;
+
+		block->bytes += above->bytes;
+		block->next = above->next;
+		wipe(above);
+	}
+	if (below && end_of(below) == (uintptr_t)block) {
+		below->bytes += block->bytes;
+		below->next = block->next;
+		wipe(block);
+		block = below;
+	}
+	list->rover = block;
+}
+
+// ---- growing and shrinking ----
+
+static void add_piece(struct freelist *list, uintptr_t start, size_t bytes, bool reserved)
+{
+	unsigned i = list->pieces++;
+
+	for (; i > 0 && list->piece[i - 1].start > start; i--)
+		list->piece[i] = list->piece[i - 1];
+	list->piece[i] = (struct piece){ start, start + bytes, reserved };
+	list->total += bytes;
+	insert(list, block_at(start), bytes);
+}
+
+static bool grow(struct freelist *list, size_t need, size_t align)
+{
+	size_t least = need + (align > HEAP_ALIGN ? align + BLOCK_MIN : 0), want = list->total / 4;
+
+	if (least < need || least > SIZE_MAX - PAGE || list->pieces == PIECES)
+		return false;
+	least = (least + PAGE - 1) & ~(PAGE - 1);
+	want = (want < GROW_MIN ? GROW_MIN : want) & ~(PAGE - 1);
+	want = want < least ? least : want;
+
+	void *start = port_reserve(want);
+	if (!start && want > least)
+		start = port_reserve(want = least);
+	if (start)
+		add_piece(list, (uintptr_t)start, want, true);
+	return start;
+}
+
+// Cuts a piece out of the free block around it, when there is one. False when the piece is in use.
+static bool cut(struct freelist *list, const struct piece *piece)
+{
+	struct block **link = &list->first;
+
+	while (*link && end_of(*link) < piece->end)
+		link = &(*link)->next;
+	struct block *block = *link;
+	if (!block || (uintptr_t)block > piece->start)
+		return false;
+	size_t below = piece->start - (uintptr_t)block, above = end_of(block) - piece->end;
+	if ((below && below < BLOCK_MIN) || (above && above < BLOCK_MIN))
+		return false;
+	struct block *rest = block->next;
+	if (above) {
+		struct block *tail = block_at(piece->end);
+
+		*tail = (struct block){ .bytes = above, .next = rest };
+		rest = tail;
+	}
+	if (below) {
+		block->bytes = below;
+		block->next = rest;
+	} else {
+		*link = rest;
+	}
+	list->rover = NULL;
+	return true;
+}
+
+static void list_trim(struct heap *heap)
+{
+	struct freelist *list = (struct freelist *)heap;
+
+	for (unsigned i = list->pieces; i-- > 0;) {
+		struct piece piece = list->piece[i];
+
+		if (!piece.reserved || !cut(list, &piece))
+			continue;
+		list->total -= piece.end - piece.start;
+		list->pieces--;
+		for (unsigned j = i; j < list->pieces; j++)
+			list->piece[j] = list->piece[j + 1];
+		port_release((void *)piece.start, piece.end - piece.start);
+	}
+}
+
+// ---- operations ----
+
+static struct heap *create(void *arena, size_t bytes, enum policy policy)
+{
+	struct freelist *list = arena;
+	size_t head = (sizeof *list + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+
+	bytes &= ~(size_t)(HEAP_ALIGN - 1);
+	if ((uintptr_t)arena % HEAP_ALIGN || bytes < head + BLOCK_MIN)
+		return NULL;
+	*list = (struct freelist){ .policy = policy };
+	add_piece(list, (uintptr_t)arena + head, bytes - head, false);
+	return &list->heap;
+}
+
+static void *list_alloc(struct heap *heap, size_t bytes, size_t align)
+{
+	struct freelist *list = (struct freelist *)heap;
+	size_t need = length_for(bytes);
+
+	if (!need)
+		return NULL;
+	struct block **link = choose(list, need, align);
+	if (!link && grow(list, need, align))
+		link = choose(list, need, align);
+	return link ? carve(list, link, need, align) + 1 : NULL;
+}
+
+// Panics unless the payload is that of a used block.
+static void judge(struct freelist *list, const void *payload)
+{
+	const struct block *block = block_of(payload);
+
+	if ((uintptr_t)payload % HEAP_ALIGN)
+		port_panic("freelist: misaligned pointer", (uintptr_t)payload);
+	if (!piece_of(list, (uintptr_t)block))
+		port_panic("freelist: foreign pointer", (uintptr_t)payload);
+	if (is_used(list, block))
+		return;
+	for (const struct block *free = list->first; free; free = free->next)
+		if (free <= block && (uintptr_t)block < end_of(free))
+			port_panic("freelist: double free", (uintptr_t)payload);
+	port_panic("freelist: foreign pointer, not the start of a block", (uintptr_t)payload);
+}
+
+static void list_free(struct heap *heap, void *payload)
+{
+	struct freelist *list = (struct freelist *)heap;
+
+	judge(list, payload);
+	insert(list, block_of(payload), length(block_of(payload)));
+}
+
+static size_t list_usable(const struct heap *heap, const void *payload)
+{
+	(void)heap;
+	return length(block_of(payload)) - sizeof(struct block);
+}
+
+// Shrinks by giving the tail back, grows into a free block right above.
+static bool list_resize(struct heap *heap, void *payload, size_t bytes)
+{
+	struct freelist *list = (struct freelist *)heap;
+	struct block *block = block_of(payload);
+	size_t need = length_for(bytes), have = length(block);
+
+	judge(list, payload);
+	if (!need)
+		return false;
+	if (need > have) {
+		struct block **link = link_above(list, (uintptr_t)block), *above = *link;
+
+		if (!above || end_of(block) != (uintptr_t)above || need - have > length(above))
+			return false;
+		*link = above->next;
+		list->rover = holder(list, link);
+		have += length(above);
+		wipe(above);
+	}
+	if (have - need >= BLOCK_MIN) {
+		insert(list, block_at((uintptr_t)block + need), have - need);
+		have = need;
+	}
+	block->bytes = have | USED;
+	return true;
+}
+
+// ---- check and walk ----
+
+// The last piece of the run of adjacent pieces that starts at piece i.
+static unsigned run_end(const struct freelist *list, unsigned i)
+{
+	while (i + 1 < list->pieces && list->piece[i].end == list->piece[i + 1].start)
+		i++;
+	return i;
+}
+
+static struct verdict check_pieces(const struct freelist *list)
+{
+	size_t total = 0;
+
+	HOLDS("F1", list->pieces <= PIECES, list);
+	for (unsigned i = 0; i < list->pieces; i++) {
+		const struct piece *piece = &list->piece[i];
+
+		HOLDS("F1", piece->start < piece->end && piece->start % HEAP_ALIGN == 0 && piece->end % HEAP_ALIGN == 0, piece);
+		HOLDS("F1", i == 0 || list->piece[i - 1].end <= piece->start, piece);
+		total += piece->end - piece->start;
+	}
+	HOLDS("F1", total == list->total, list);
+	return ALL_HOLD;
+}
+
+static struct verdict check_list(const struct freelist *list)
+{
+	uintptr_t previous = 0;
+	bool rover = !list->rover;
+
+	for (const struct block *block = list->first; block; block = block->next) {
+		HOLDS("F3", (uintptr_t)block > previous && (uintptr_t)block % HEAP_ALIGN == 0, block);
+		HOLDS("F3", piece_of((struct freelist *)(uintptr_t)list, (uintptr_t)block), block);
+		rover |= block == list->rover;
+		previous = (uintptr_t)block;
+	}
+	HOLDS("F7", rover, list->rover);
+	return ALL_HOLD;
+}
+
+static struct verdict list_check(const struct heap *heap)
+{
+	const struct freelist *list = (const struct freelist *)heap;
+	struct verdict verdict = check_pieces(list);
+
+	if (!verdict.broken)
+		verdict = check_list(list);
+	if (verdict.broken)
+		return verdict;
+	const struct block *expected = list->first; // the next free block that the walk over memory has to meet
+	for (unsigned i = 0; i < list->pieces; i = run_end(list, i) + 1) {
+		uintptr_t end = list->piece[run_end(list, i)].end;
+		bool after_free = false;
+
+		for (uintptr_t at = list->piece[i].start; at < end; at = end_of(block_at(at))) {
+			const struct block *block = block_at(at);
+
+			HOLDS("F2", length(block) >= BLOCK_MIN && length(block) % HEAP_ALIGN == 0 && length(block) <= end - at, at);
+			if (block->bytes & USED) {
+				HOLDS("F6", is_used(list, block), at);
+			} else {
+				HOLDS("F4", !after_free, at);
+				HOLDS("F5", block == expected, at);
+				expected = block->next;
+			}
+			after_free = !(block->bytes & USED);
+		}
+	}
+	HOLDS("F5", !expected, expected);
+	return ALL_HOLD;
+}
+
+static void list_walk(const struct heap *heap, heap_visitor *visit, void *context)
+{
+	const struct freelist *list = (const struct freelist *)heap;
+
+	for (unsigned i = 0; i < list->pieces; i = run_end(list, i) + 1) {
+		uintptr_t end = list->piece[run_end(list, i)].end;
+
+		for (uintptr_t at = list->piece[i].start; at < end; at = end_of(block_at(at)))
+			if (!visit(context, block_at(at) + 1, length(block_at(at)) - sizeof(struct block), block_at(at)->bytes & USED))
+				return;
+	}
+}
+
+#define FREELIST_OPS(id, choice)                                                                                               \
+	static struct heap *id##_create(void *arena, size_t bytes)                                                             \
+	{                                                                                                                      \
+		return create(arena, bytes, choice);                                                                           \
+	}                                                                                                                      \
+	const struct heap_ops heap_##id = { .name = #id, .create = id##_create, .alloc = list_alloc, .free = list_free,        \
+		.usable = list_usable, .resize = list_resize, .trim = list_trim, .check = list_check, .walk = list_walk }
+
+FREELIST_OPS(first_fit, FIRST_FIT);
+FREELIST_OPS(next_fit, NEXT_FIT);
+FREELIST_OPS(best_fit, BEST_FIT);
+FREELIST_OPS(worst_fit, WORST_FIT);

@@ -1,0 +1,132 @@
+// slab_cache.h: inside a cache: the records, and the two fast paths that kmalloc and kmem_cache_* share.
+//
+//    cache ──► magazine[cpu] ──► [NULL|object|object|object|    |    ]     a CPU's own stock: no lock, one atomic exchange to own it
+//      │                                             ^top       ^end
+//      └──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
+//
+// A magazine is taken out of its place (which then holds NULL) while it is used, so that kmem_reap and check on another CPU can take
+// it as well. Who finds NULL goes to the slabs under the cache's lock instead.
+#pragma once
+
+#include "page.h"
+#include "slab.h"
+
+#define SLAB_TAG       ((uint16_t)0x51ab) // struct page.tag of every page of a slab; owner: the struct slab
+#define LARGE_TAG      ((uint16_t)0x1a26) // of the first page of a large kmalloc block; owner: the heap
+#define SLAB_OBJECTS   256u               // the most objects in a slab
+#define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
+#define MAGAZINE_SLOTS 29u
+#define OWNER_SHIFT    6u // struct page.owner is a physical address in units of 64 bytes
+
+struct slab { // at the start of its pages, or apart in the cache `records`
+	struct kmem_cache *cache;
+	uintptr_t first;             // the first object
+	struct slab *next, *previous; // in one of its cache's lists
+	uint32_t limit;              // bytes of all objects
+	uint16_t count, free;        // objects in all, free ones
+	uint32_t order;
+	uint64_t is_free[SLAB_OBJECTS / 64];
+};
+
+struct magazine {
+	void **top; // the next slot to fill
+	void **end;
+	void *slot[1 + MAGAZINE_SLOTS]; // the first stays NULL: the bottom
+};
+
+enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };
+
+struct kmem_cache {
+	struct lock lock; // guards list, slabs, empties, pages, taken and the slabs themselves
+	struct slab *list[SLAB_LISTS];
+	size_t slabs, empties, pages;
+	size_t taken;       // objects that are in no slab: callers' and magazines'
+	uint64_t inverse;   // 2^64 / stride, rounded up
+	size_t stride;      // from one object to the next
+	size_t bytes, align;
+	unsigned order;     // preferred order of a slab
+	bool apart;         // slab records stand apart
+	unsigned slots;     // of a magazine
+	void (*construct)(void *object);
+	const char *name;
+	struct kmem_cache *next; // in the list of all caches
+	struct magazine *magazine[PORT_MAX_CPUS];
+};
+
+extern struct kmem_cache *slab_caches; // all of them
+extern struct lock slab_caches_lock;   // guards that list and the first set-up
+extern struct magazine slab_nothing;   // stands where a CPU has no magazine yet: both empty and full, never written
+
+// Sets up a cache in memory of the caller's. False when no slab can hold such an object.
+bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object));
+void cache_register(struct kmem_cache *cache); // enters it into the list; NULL: only makes the list ready
+
+// The ways when a magazine is empty, full, missing or in other hands (NULL). All end the pin.
+void *cache_take_slowly(struct kmem_cache *cache, struct magazine *magazine, struct pin pin);
+void cache_give_slowly(struct kmem_cache *cache, struct magazine *magazine, struct pin pin, void *object);
+
+struct verdict cache_check(struct kmem_cache *cache);
+// Visits every object; false when the visitor stopped. Objects in magazines count as free.
+bool cache_walk(struct kmem_cache *cache, heap_visitor *visit, void *context);
+
+static inline uintptr_t slab_start(const struct slab *slab) // of its pages
+{
+	return slab->cache->apart ? slab->first : (uintptr_t)slab;
+}
+
+static inline enum slab_list slab_list_for(const struct slab *slab)
+{
+	return slab->free == slab->count ? EMPTY : slab->free ? PARTIAL : FULL;
+}
+
+static inline struct magazine *magazine_own(struct kmem_cache *cache, uintptr_t cpu)
+{
+	return __atomic_exchange_n(&cache->magazine[cpu], NULL, __ATOMIC_ACQUIRE);
+}
+
+static inline void magazine_disown(struct kmem_cache *cache, uintptr_t cpu, struct magazine *magazine)
+{
+	__atomic_store_n(&cache->magazine[cpu], magazine, __ATOMIC_RELEASE);
+}
+
+static inline struct slab *slab_of(const struct page *page) // page: one with SLAB_TAG
+{
+	return pa_pointer(PA((uint64_t)page->owner << OWNER_SHIFT));
+}
+
+// True for the address of an object: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by direct
+// computation", Software: Practice and Experience 49(6), 2019).
+static inline bool slab_has_object_at(const struct slab *slab, const struct kmem_cache *cache, uintptr_t address)
+{
+	uint64_t offset = address - slab->first;
+
+	return offset < slab->limit && offset * cache->inverse < cache->inverse;
+}
+
+static inline void *cache_take(struct kmem_cache *cache)
+{
+	struct pin pin = port_pin();
+	struct magazine *magazine = magazine_own(cache, pin.cpu);
+
+	if (__builtin_expect(!magazine || !magazine->top[-1], 0))
+		return cache_take_slowly(cache, magazine, pin);
+	void *object = *--magazine->top;
+	magazine_disown(cache, pin.cpu, magazine);
+	port_unpin(pin);
+	return object;
+}
+
+// object: one of the cache's, as slab_has_object_at says.
+static inline void cache_give(struct kmem_cache *cache, void *object)
+{
+	struct pin pin = port_pin();
+	struct magazine *magazine = magazine_own(cache, pin.cpu);
+
+	if (__builtin_expect(!magazine || magazine->top == magazine->end || magazine->top[-1] == object, 0)) {
+		cache_give_slowly(cache, magazine, pin, object);
+		return;
+	}
+	*magazine->top++ = object;
+	magazine_disown(cache, pin.cpu, magazine);
+	port_unpin(pin);
+}

@@ -1,0 +1,206 @@
+// slab_check.c: looking into caches without disturbing them: check, walk and reports.
+//
+//    all magazines of a cache ──owned──► held[cpu] ──► the lists, under the lock ──► everything put back
+//
+// While the magazines are held, other CPUs go to the slabs directly. A magazine that is in use on its CPU at that very moment is not seen;
+// what it holds then counts as used. The invariants S1 to S8 stand in slab.c.
+#include "slab_cache.h"
+
+struct held {
+	struct magazine *magazine[PORT_MAX_CPUS];
+};
+
+static void hold(struct kmem_cache *cache, struct held *held)
+{
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		held->magazine[cpu] = magazine_own(cache, cpu);
+	}
+	lock_acquire(&cache->lock);
+}
+
+static void let_go(struct kmem_cache *cache, const struct held *held)
+{
+	lock_release(&cache->lock);
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		if (held->magazine[cpu])
+			magazine_disown(cache, cpu, held->magazine[cpu]);
+}
+
+static size_t stock(const struct magazine *magazine)
+{
+	return magazine ? (size_t)(magazine->top - &magazine->slot[1]) : 0;
+}
+
+static size_t stock_of_all(const struct held *held)
+{
+	size_t objects = 0;
+
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		objects += stock(held->magazine[cpu]);
+	return objects;
+}
+
+static bool is_held(const struct held *held, const void *object)
+{
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		for (size_t i = stock(held->magazine[cpu]); i > 0; i--)
+			if (held->magazine[cpu]->slot[i] == object)
+				return true;
+	return false;
+}
+
+static bool is_free(const struct slab *slab, size_t i)
+{
+	return slab->is_free[i / 64] >> i % 64 & 1;
+}
+
+// ---- check ----
+
+static struct verdict check_slab(const struct kmem_cache *cache, const struct slab *slab)
+{
+	uintptr_t start = slab_start(slab);
+	size_t bits = 0;
+
+	HOLDS("S8", slab->order <= SLAB_ORDER_MAX && slab->first % cache->align == 0 && slab->limit == slab->count * cache->stride, slab);
+	HOLDS("S8", slab->first >= start && slab->first + slab->limit <= start + (PAGE_BYTES << slab->order), slab);
+	for (size_t i = 0; i < SLAB_OBJECTS; i++) {
+		bits += is_free(slab, i);
+		HOLDS("S2", i < slab->count || !is_free(slab, i), slab);
+	}
+	HOLDS("S2", bits == slab->free && slab->free <= slab->count, slab);
+	for (size_t i = 0; i < (size_t)1 << slab->order; i++) {
+		const struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
+
+		HOLDS("S4", page && page->tag == SLAB_TAG && slab_of(page) == slab, start + i * PAGE_BYTES);
+		HOLDS("S4", page->use == (i == 0 ? PAGE_USED : PAGE_USED_TAIL), start + i * PAGE_BYTES);
+	}
+	return ALL_HOLD;
+}
+
+static struct verdict check_lists(const struct kmem_cache *cache, size_t *taken)
+{
+	size_t slabs = 0, empties = 0, pages = 0;
+
+	for (unsigned list = 0; list < SLAB_LISTS; list++) {
+		const struct slab *previous = NULL;
+
+		for (const struct slab *slab = cache->list[list]; slab; previous = slab, slab = slab->next) {
+			HOLDS("S1", ++slabs <= cache->slabs, slab); // else the list is longer than the cache: perhaps a ring
+			HOLDS("S1", page_of(pa_of(slab)) && slab->cache == cache && slab->previous == previous, slab);
+
+			struct verdict verdict = check_slab(cache, slab);
+			if (verdict.broken)
+				return verdict;
+			HOLDS("S3", slab_list_for(slab) == list, slab);
+			empties += slab->free == slab->count;
+			pages += (size_t)1 << slab->order;
+			*taken += (size_t)(slab->count - slab->free);
+		}
+	}
+	HOLDS("S5", slabs == cache->slabs && empties == cache->empties && pages == cache->pages && *taken == cache->taken, cache);
+	return ALL_HOLD;
+}
+
+static struct verdict check_magazine(const struct kmem_cache *cache, const struct magazine *magazine)
+{
+	if (!magazine || magazine == &slab_nothing)
+		return ALL_HOLD;
+	HOLDS("S6", magazine->end == &magazine->slot[1 + cache->slots] && !magazine->slot[0], magazine);
+	HOLDS("S6", magazine->top > &magazine->slot[0] && magazine->top <= magazine->end, magazine);
+	for (size_t i = 1; i <= stock(magazine); i++) {
+		void *object = magazine->slot[i];
+		const struct page *page = page_of(pa_of(object));
+
+		HOLDS("S6", page && page->tag == SLAB_TAG && slab_of(page)->cache == cache, object);
+		HOLDS("S6", slab_has_object_at(slab_of(page), cache, (uintptr_t)object), object);
+		HOLDS("S6", !is_free(slab_of(page), ((uintptr_t)object - slab_of(page)->first) / cache->stride), object);
+	}
+	return ALL_HOLD;
+}
+
+static struct verdict check_twice(const struct held *held)
+{
+	for (unsigned one = 0; one < PORT_MAX_CPUS; one++)
+		for (unsigned other = one; other < PORT_MAX_CPUS; other++)
+			for (size_t i = stock(held->magazine[one]); i > 0; i--)
+				for (size_t j = other == one ? i - 1 : stock(held->magazine[other]); j > 0; j--)
+					HOLDS("S7", held->magazine[one]->slot[i] != held->magazine[other]->slot[j], held->magazine[one]->slot[i]);
+	return ALL_HOLD;
+}
+
+struct verdict cache_check(struct kmem_cache *cache)
+{
+	struct held held;
+	size_t taken = 0;
+
+	hold(cache, &held);
+	struct verdict verdict = check_lists(cache, &taken);
+	for (unsigned cpu = 0; !verdict.broken && cpu < PORT_MAX_CPUS; cpu++)
+		verdict = check_magazine(cache, held.magazine[cpu]);
+	if (!verdict.broken)
+		verdict = check_twice(&held);
+	if (!verdict.broken && stock_of_all(&held) > taken)
+		verdict = (struct verdict){ "S5", (uintptr_t)cache };
+	let_go(cache, &held);
+	return verdict;
+}
+
+struct verdict kmem_check(void)
+{
+	struct verdict verdict = ALL_HOLD;
+
+	lock_acquire(&slab_caches_lock);
+	for (struct kmem_cache *cache = slab_caches; cache && !verdict.broken; cache = cache->next)
+		verdict = cache_check(cache);
+	lock_release(&slab_caches_lock);
+	return verdict;
+}
+
+// ---- walk and report ----
+
+bool cache_walk(struct kmem_cache *cache, heap_visitor *visit, void *context)
+{
+	struct held held;
+	bool more = true;
+
+	hold(cache, &held);
+	for (unsigned list = 0; list < SLAB_LISTS; list++)
+		for (const struct slab *slab = cache->list[list]; slab; slab = slab->next)
+			for (size_t i = 0; more && i < slab->count; i++) {
+				void *object = (void *)(slab->first + i * cache->stride);
+
+				more = visit(context, object, cache->stride, !is_free(slab, i) && !is_held(&held, object));
+			}
+	let_go(cache, &held);
+	return more;
+}
+
+static void report_cache(struct kmem_cache *cache, struct kmem_report *report)
+{
+	struct held held;
+
+	hold(cache, &held);
+	*report = (struct kmem_report){ .name = cache->name, .object_bytes = cache->bytes, .pages = cache->pages };
+	report->cached = stock_of_all(&held);
+	report->used = cache->taken - report->cached;
+	for (unsigned list = 0; list < SLAB_LISTS; list++)
+		for (const struct slab *slab = cache->list[list]; slab; slab = slab->next)
+			report->capacity += slab->count;
+	let_go(cache, &held);
+}
+
+size_t kmem_report(struct kmem_report *report, size_t max)
+{
+	size_t count = 0;
+
+	lock_acquire(&slab_caches_lock);
+	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next) {
+		if (cache->pages == 0)
+			continue;
+		if (count < max)
+			report_cache(cache, &report[count]);
+		count++;
+	}
+	lock_release(&slab_caches_lock);
+	return count;
+}

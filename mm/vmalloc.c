@@ -1,0 +1,269 @@
+// vmalloc.c: virtually contiguous kernel memory out of scattered pages, a guard page after each block.
+//
+//    area  |anchor|guard| block      |guard| block |guard|   free            |anchor|guard|  …
+//             ▲            │ first page's record: owner ─► struct range, tag
+//             │            ▼
+//    one anchor page is mapped at the area's start and at each GiB: it keeps the upper tables alive, which all roots share
+//
+//    ranges: sorted by address, doubly linked, in pages of their own; a rover remembers where the last search ended
+//
+//    V1  ranges rise, lie in the area and keep a page between them           V2  links agree both ways, and the rover is one of the ranges
+//    V3  each page of a block is mapped to a page of RAM, its guard is not   V4  a block's first page names its range
+//    V5  the count of ranges is right
+//
+// Cost: a look at the next gap, one page_alloc and table_map for each page, one flush for each free. Weakness: the search is linear when
+// the area is nearly full; no large leaves. Metadata: 64 bytes a block, 1.6 per cent at most; record pages are kept for reuse.
+// Lock order: slab's caches may be held by no one here; vmalloc's lock, then page.c's zones (through table.c, too).
+#include "page.h"
+#include "vmalloc.h"
+
+#define VMALLOC_TAG   ((uint16_t)0x3a11) // struct page.tag of a block's first page; owner: its struct range
+#define OWNER_SHIFT   6u                 // struct page.owner is a physical address in units of 64 bytes
+#define ANCHOR_STRIDE level_bytes(2)
+
+struct range {
+	_Alignas(1u << OWNER_SHIFT) struct range *next, *previous; // by address; in the pool: next only
+	uint64_t start;                // virtual address of the first page
+	uint64_t pages;                // without the guard
+	bool anchor;
+};
+
+static struct {
+	struct lock lock; // guards all below and the kernel's table
+	struct table *table;
+	uint64_t start, end;
+	struct range head; // before the first: an empty range at `start`
+	struct range *rover;
+	struct range *pool; // records that are not in use
+	size_t count;
+} area = { .lock = { .name = "vmalloc" } };
+
+// ---- records ----
+
+static bool refill_pool(void)
+{
+	pa_t page = page_alloc(0, PAGE_KERNEL);
+
+	if (pa_is_none(page))
+		return false;
+	struct range *records = pa_pointer(page);
+	for (size_t i = 0; i < PAGE_BYTES / sizeof *records; i++) {
+		records[i].next = area.pool;
+		area.pool = &records[i];
+	}
+	return true;
+}
+
+static struct range *link_after(struct range *before, uint64_t start, uint64_t pages)
+{
+	struct range *range = area.pool;
+
+	area.pool = range->next;
+	*range = (struct range){ before->next, before, start, pages, false };
+	if (before->next)
+		before->next->previous = range;
+	before->next = range;
+	area.count++;
+	return range;
+}
+
+static void unlink(struct range *range)
+{
+	range->previous->next = range->next;
+	if (range->next)
+		range->next->previous = range->previous;
+	area.rover = range->previous;
+	area.count--;
+	range->pages = 0;
+	range->next = area.pool;
+	area.pool = range;
+}
+
+static uint64_t after(const struct range *range) // the first address a following block may have
+{
+	return range->start + (range->pages + (range->pages > 0)) * PAGE_BYTES;
+}
+
+// The range after which `pages` pages and a guard fit, NULL when there is no such gap. Starts at the rover and comes round once.
+static struct range *find_gap(uint64_t pages)
+{
+	struct range *range = area.rover;
+
+	do {
+		uint64_t end = range->next ? range->next->start : area.end, start = after(range);
+
+		if (start < end && (end - start) / PAGE_BYTES > pages)
+			return range;
+		range = range->next ? range->next : &area.head;
+	} while (range != area.rover);
+	return NULL;
+}
+
+// ---- pages ----
+
+static void release_page(void *context, pte_t leaf, va_t va, unsigned level)
+{
+	(void)context, (void)va, (void)level;
+	page_of(pte_pa(leaf))->tag = 0;
+	page_free(pte_pa(leaf));
+}
+
+static void unmap(uint64_t start, uint64_t pages)
+{
+	if (table_unmap(area.table, VA(start), pages * PAGE_BYTES, release_page, NULL) != TABLE_OK)
+		port_panic("vmalloc: a large leaf stands in the area", start); // only splitting one could need memory
+}
+
+// Maps fresh pages; all or nothing.
+static bool populate(const struct range *range)
+{
+	for (uint64_t i = 0; i < range->pages; i++) {
+		va_t va = VA(range->start + i * PAGE_BYTES);
+		pa_t page = page_alloc(0, PAGE_KERNEL);
+
+		if (!pa_is_none(page) && table_map(area.table, va, page, 0, PTE_R | PTE_W | PTE_G) == TABLE_OK)
+			continue;
+		if (!pa_is_none(page))
+			page_free(page);
+		if (i > 0)
+			unmap(range->start, i);
+		return false;
+	}
+	struct page *first = page_of(pte_pa(*table_find(area.table, VA(range->start)).entry));
+	first->owner = (uint32_t)(pa_of(range).raw >> OWNER_SHIFT);
+	first->tag = VMALLOC_TAG;
+	return true;
+}
+
+// The range of the block that starts at an address, NULL when none does.
+static struct range *range_at(uint64_t start)
+{
+	if (!area.table || start < area.start || start >= area.end || !is_aligned(start, PAGE_BYTES))
+		return NULL;
+	struct slot slot = table_find(area.table, VA(start));
+	if (slot.level != 0 || !pte_is_leaf(*slot.entry))
+		return NULL;
+	const struct page *page = page_of(pte_pa(*slot.entry));
+	if (!page || page->tag != VMALLOC_TAG)
+		return NULL;
+	struct range *range = pa_pointer(PA((uint64_t)page->owner << OWNER_SHIFT));
+	return range->start == start ? range : NULL;
+}
+
+// ---- operations ----
+
+bool vmalloc_init(struct table *kernel, va_t start, uint64_t bytes)
+{
+	uint64_t end = start.raw + round_down(bytes, PAGE_BYTES);
+	pa_t page = page_alloc(0, PAGE_ZERO);
+
+	area.lock = (struct lock){ .name = "vmalloc" };
+	area.start = start.raw;
+	area.end = end;
+	area.head = (struct range){ .start = start.raw };
+	area.rover = &area.head;
+	area.pool = NULL;
+	area.count = 0;
+	area.table = kernel;
+	struct range *last = &area.head;
+	for (uint64_t at = start.raw; at < end && !pa_is_none(page); at = round_down(at, ANCHOR_STRIDE) + ANCHOR_STRIDE) {
+		if ((!area.pool && !refill_pool()) || table_map(kernel, VA(at), page, 0, PTE_R | PTE_G) != TABLE_OK) {
+			area.table = NULL; // at boot: what was mapped so far stays
+			return false;
+		}
+		last = link_after(last, at, 1);
+		last->anchor = true;
+	}
+	return !pa_is_none(page);
+}
+
+void *vmalloc(size_t bytes)
+{
+	uint64_t pages = bytes / PAGE_BYTES + (bytes % PAGE_BYTES > 0);
+
+	if (bytes == 0 || !area.table)
+		return NULL;
+	lock_acquire(&area.lock);
+	struct range *before = find_gap(pages), *range = NULL;
+	if (before && (area.pool || refill_pool()))
+		range = link_after(before, after(before), pages);
+	if (range && !populate(range)) {
+		unlink(range);
+		range = NULL;
+	}
+	if (range)
+		area.rover = range;
+	lock_release(&area.lock);
+	return range ? (void *)(uintptr_t)range->start : NULL;
+}
+
+void vfree(void *block)
+{
+	if (!block)
+		return;
+	lock_acquire(&area.lock);
+	struct range *range = range_at((uintptr_t)block);
+	if (!range)
+		port_panic("vfree: not a block of vmalloc's, or free already", (uintptr_t)block);
+	unmap(range->start, range->pages);
+	unlink(range);
+	lock_release(&area.lock);
+}
+
+size_t vmalloc_bytes(const void *block)
+{
+	lock_acquire(&area.lock);
+	const struct range *range = range_at((uintptr_t)block);
+	size_t bytes = range ? (size_t)range->pages * PAGE_BYTES : 0;
+	lock_release(&area.lock);
+	return bytes;
+}
+
+// ---- check ----
+
+static struct verdict check_block(const struct range *range)
+{
+	for (uint64_t i = 0; i <= range->pages; i++) {
+		uint64_t at = range->start + i * PAGE_BYTES;
+		struct slot slot = at < area.end ? table_find(area.table, VA(at)) : (struct slot){ 0 };
+		bool mapped = slot.entry && pte_is_leaf(*slot.entry);
+
+		HOLDS("V3", mapped == (i < range->pages), at);
+		HOLDS("V3", !mapped || (slot.level == 0 && page_is_allocated(pte_pa(*slot.entry))), at);
+	}
+	HOLDS("V4", range->anchor || range_at(range->start) == range, range->start);
+	return ALL_HOLD;
+}
+
+static struct verdict check_ranges(void)
+{
+	const struct range *previous = &area.head;
+	bool rover = area.rover == &area.head;
+	size_t count = 0;
+
+	for (const struct range *range = area.head.next; range; previous = range, range = range->next) {
+		HOLDS("V5", ++count <= area.count, range);
+		HOLDS("V2", page_of(pa_of(range)) && range->previous == previous, range);
+		HOLDS("V1", range->start >= after(previous) && range->pages > 0 && is_aligned(range->start, PAGE_BYTES), range);
+		HOLDS("V1", range->start < area.end && range->pages <= (area.end - range->start) / PAGE_BYTES, range);
+		rover |= area.rover == range;
+
+		struct verdict verdict = check_block(range);
+		if (verdict.broken)
+			return verdict;
+	}
+	HOLDS("V5", count == area.count, &area);
+	HOLDS("V2", rover, area.rover);
+	return ALL_HOLD;
+}
+
+struct verdict vmalloc_check(void)
+{
+	struct verdict verdict = ALL_HOLD;
+
+	lock_acquire(&area.lock);
+	if (area.table)
+		verdict = check_ranges();
+	lock_release(&area.lock);
+	return verdict;
+}
