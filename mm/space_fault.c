@@ -32,7 +32,9 @@ static struct area *area_for(struct space *space, uint64_t va, enum access acces
 static void forget_here(const struct space *space, uint64_t va)
 {
 	struct pin pin = port_pin();
-	port_flush(space->table.asid, (uint32_t)1 << pin.cpu, (uintptr_t)va, 1);
+	uint32_t here = __atomic_load_n(&space->table.cpus, __ATOMIC_RELAXED) & (uint32_t)1 << pin.cpu;
+	if (here)
+		port_flush(space->table.asid, here, (uintptr_t)va, 1);
 	port_unpin(pin);
 }
 
