@@ -1,0 +1,185 @@
+// main.c: runs the tests: usertests [-l | -q | NAME...]
+//
+//      for each test:   count free pages and processes
+//                       mkdir /ut; fork; the child goes there and runs the test
+//                       wait; rmdir /ut; count again
+//
+// A test fails when its process says so or dies, and when afterwards a file, a process or a single page is missing or left. What the kernel finishes
+// a moment later (the last of an orphan, a commit) gets three seconds. With a kmalloc other than slab, whose arenas stay once they have grown,
+// a test that lost pages may run once more: pages that are lost again are lost.
+
+#include "user/usertests/test.h"
+
+#define PATIENCE 30 // ticks
+
+extern const struct test *const tests_start[], *const tests_end[];
+
+static struct meminfo info;
+
+static int process_count(void)
+{
+	static struct psinfo processes[NPROC];
+
+	return ps(processes, NPROC);
+}
+
+static void clear_directory(const char *path)
+{
+	struct dirent entry;
+	char name[MAXPATH];
+	int file = open(path, O_RDONLY);
+
+	while (read(file, &entry, sizeof(entry)) == sizeof(entry)) {
+		struct stat st;
+
+		if (entry.inum == 0 || strcmp(entry.name, ".") == 0 || strcmp(entry.name, "..") == 0)
+			continue;
+		snprintf(name, sizeof(name), "%s/", path);
+		memmove(name + strlen(path) + 1, entry.name, DIRSIZ);
+		name[strlen(path) + 1 + DIRSIZ] = '\0';
+		if (stat(name, &st) == 0 && st.type == T_DIR)
+			clear_directory(name);
+		unlink(name);
+	}
+	close(file);
+}
+
+static bool run_child(const struct test *test)
+{
+	int status = -1, pid = fork();
+
+	if (pid == 0) {
+		if (mkdir("/ut") < 0 || chdir("/ut") < 0)
+			FAIL("cannot make and enter /ut");
+		for (int file = 3; file < NOFILE; file++)
+			close(file);
+		test->run();
+		exit(0);
+	}
+	if (pid < 0 || wait(&status) != pid) {
+		printf("\n  the test could not be started\n");
+		return false;
+	}
+	if (status != 0)
+		printf("  the test ended with status %d\n", status);
+	return status == 0;
+}
+
+static bool clean_up(void)
+{
+	if (unlink("/ut") == 0)
+		return true;
+	clear_directory("/ut");
+	unlink("/ut");
+	return false;
+}
+
+// Pages that are still missing after a while; 0 as soon as there are none.
+static uint64 missing_pages(uint64 before)
+{
+	for (int ticks = 0; ticks < PATIENCE; ticks++) {
+		meminfo(&info, MEMINFO_EXACT);
+		if (info.free_pages >= before)
+			return 0;
+		pause(1);
+	}
+	return before - info.free_pages;
+}
+
+static bool run_once(const struct test *test, uint64 *lost)
+{
+	int processes = process_count(), ticks = 0;
+	bool good, clean;
+	uint64 before;
+
+	meminfo(&info, MEMINFO_EXACT);
+	before = info.free_pages;
+	good = run_child(test);
+	clean = clean_up();
+	if (good && !clean)
+		printf("\n  files are left behind\n");
+	while (process_count() > processes && ticks++ < PATIENCE)
+		pause(1);
+	if (process_count() > processes)
+		printf("\n  %d processes are left behind\n", process_count() - processes);
+	*lost = missing_pages(before);
+	return good && clean && process_count() <= processes;
+}
+
+// The time register's steps in a millisecond.
+static uint64 steps_per_ms(void)
+{
+	static uint64 steps;
+	uint64 from;
+
+	if (steps == 0) {
+		pause(1); // to the edge of a tick
+		from = r_time();
+		pause(2);
+		steps = (r_time() - from) / 200;
+	}
+	return steps;
+}
+
+static bool run(const struct test *test)
+{
+	uint64 lost, from, ms;
+	bool good;
+
+	printf("test %-24s ", test->name);
+	from = r_time();
+	good = run_once(test, &lost);
+	if (good && lost > 0 && strcmp(info.heap, "slab") != 0)
+		good = run_once(test, &lost);
+	if (lost > 0)
+		printf("\n  %lu pages are lost\n", lost);
+	good = good && lost == 0;
+	ms = (r_time() - from) / steps_per_ms();
+	if (!good)
+		printf("test %-24s ", test->name);
+	printf("%s %3lu.%03lu s\n", good ? "ok    " : "FAILED", ms / 1000, ms % 1000);
+	return good;
+}
+
+static bool wanted(const struct test *test, int count, char *names[])
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(names[i], test->name) == 0)
+			return true;
+	return count == 0;
+}
+
+static void list_tests(void)
+{
+	for (const struct test *const *test = tests_start; test < tests_end; test++)
+		printf("%s%s\n", (*test)->name, (*test)->slow ? " (slow)" : "");
+}
+
+int main(int argc, char *argv[])
+{
+	int passed = 0, failed = 0, first = 1;
+	bool quick = false;
+
+	if (argc > 1 && strcmp(argv[1], "-l") == 0) {
+		list_tests();
+		return 0;
+	}
+	if (argc > 1 && strcmp(argv[1], "-q") == 0) {
+		quick = true;
+		first = 2;
+	}
+	steps_per_ms();
+	clean_up(); // of an earlier run that was cut short
+	for (const struct test *const *test = tests_start; test < tests_end; test++) {
+		if (!wanted(*test, argc - first, argv + first) || (quick && (*test)->slow))
+			continue;
+		if (run(*test))
+			passed++;
+		else
+			failed++;
+	}
+	if (passed + failed == 0)
+		printf("there is no such test: usertests -l lists them\n");
+	printf("usertests: %d passed, %d failed\n", passed, failed);
+	return failed > 0 || passed == 0;
+}
