@@ -152,29 +152,34 @@ static struct range *range_at(uint64_t start)
 
 // ---- operations ----
 
+// Maps the anchor page at the start of the area and at each GiB in it.
+static bool anchor(struct table *kernel)
+{
+	pa_t page = page_alloc(0, PAGE_ZERO);
+	struct range *last = &area.head;
+
+	if (pa_is_none(page))
+		return false;
+	for (uint64_t at = area.start; at < area.end; at = round_down(at, ANCHOR_STRIDE) + ANCHOR_STRIDE) {
+		if ((!area.pool && !refill_pool()) || table_map(kernel, VA(at), page, 0, PTE_R | PTE_G) != TABLE_OK)
+			return false;
+		last = link_after(last, at, 1);
+		last->anchor = true;
+	}
+	return true;
+}
+
 bool vmalloc_init(struct table *kernel, va_t start, uint64_t bytes)
 {
-	uint64_t end = start.raw + round_down(bytes, PAGE_BYTES);
-	pa_t page = page_alloc(0, PAGE_ZERO);
-
 	area.lock = (struct lock){ .name = "vmalloc" };
 	area.start = start.raw;
-	area.end = end;
+	area.end = start.raw + round_down(bytes, PAGE_BYTES);
 	area.head = (struct range){ .start = start.raw };
 	area.rover = &area.head;
 	area.pool = NULL;
 	area.count = 0;
-	area.table = kernel;
-	struct range *last = &area.head;
-	for (uint64_t at = start.raw; at < end && !pa_is_none(page); at = round_down(at, ANCHOR_STRIDE) + ANCHOR_STRIDE) {
-		if ((!area.pool && !refill_pool()) || table_map(kernel, VA(at), page, 0, PTE_R | PTE_G) != TABLE_OK) {
-			area.table = NULL; // at boot: what was mapped so far stays
-			return false;
-		}
-		last = link_after(last, at, 1);
-		last->anchor = true;
-	}
-	return !pa_is_none(page);
+	area.table = anchor(kernel) ? kernel : NULL; // at boot: nobody wants back what was taken in vain
+	return area.table;
 }
 
 void *vmalloc(size_t bytes)
