@@ -49,9 +49,9 @@ uint64_t random_below(uint64_t limit);     // 0 .. limit - 1
 	} while (0)
 
 // Expects that check() says exactly `id` (NULL: that all holds).
-#define EXPECT_VERDICT(verdict, id)                                                            \
+#define EXPECT_VERDICT(answer, id)                                                             \
 	do {                                                                                   \
-		struct verdict v_ = (verdict);                                                 \
+		struct verdict v_ = (answer);                                                  \
 		const char *id_ = (id);                                                        \
 		if ((v_.broken == NULL) != (id_ == NULL) || (id_ && strcmp(v_.broken, id_)))   \
 			test_fail(__FILE__, __LINE__, "check says %s at %#lx, expected %s",    \
