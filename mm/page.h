@@ -18,26 +18,31 @@ enum page_flags {
 
 // What a page is used for; kept per page, so that a stray kfree or a report can tell.
 enum page_use {
-	PAGE_UNMANAGED, // not RAM, or reserved before page_init
+	PAGE_USED,      // head of an allocated block
+	PAGE_USED_TAIL, // inside an allocated block
 	PAGE_FREE,      // head of a free block (engine's)
 	PAGE_FREE_TAIL, // inside a free block
 	PAGE_CACHED,    // in a per-CPU cache
-	PAGE_USED,      // head of an allocated block
-	PAGE_USED_TAIL, // inside an allocated block
+	PAGE_UNMANAGED, // not RAM, or reserved before page_init
 };
 
 struct page { // one per page frame: 12 bytes
 	union {
 		uint32_t next;  // free: next frame in the engine's list
-		uint32_t owner; // used: free for the owner of the block (slab: its cache; table: unused)
+		uint32_t owner; // used: free for the owner of the block (slab: its cache; table: unused); 0 after page_alloc
 	};
 	union {
 		uint32_t previous; // free: previous frame in the engine's list
-		uint32_t refs;     // used: references; atomic
+		uint32_t extra;    // used: references beyond the first; atomic
 	};
-	uint8_t use;   // enum page_use
-	uint8_t order; // of the block, valid at heads
-	uint16_t tag;  // used: free for the owner (table: live entries; slab: mark)
+	union {
+		struct {
+			uint8_t use;   // enum page_use
+			uint8_t order; // of the block, valid at heads
+			uint16_t tag;  // used: free for the owner (table: live entries; slab: mark); 0 after page_alloc
+		};
+		uint32_t state; // the three in one word, little-endian, to change them at once
+	};
 };
 
 struct page_config {
@@ -71,7 +76,7 @@ bool page_is_allocated(pa_t page);
 // The block's order; only for an allocated block's first page.
 unsigned page_order(pa_t page);
 
-// The record of a page that page_init took over, NULL for any other address.
+// The record of the page that an address lies in, when page_init took that page over; NULL for any other address.
 struct page *page_of(pa_t page);
 
 // Free pages now: in the zones and in the per-CPU caches. Exact when nothing else runs.

@@ -11,7 +11,7 @@ static size_t cached_count(void)
 	size_t count = 0;
 	for (unsigned cpu = 0; cpu < page_state.cpus; cpu++)
 		for (unsigned i = 0; i < CACHE_SLOTS; i++)
-			count += __atomic_load_n(&page_state.caches[cpu].slot[i], __ATOMIC_RELAXED) != FRAME_NONE;
+			count += __atomic_load_n(&page_state.caches[cpu].slot[i], __ATOMIC_RELAXED) != 0;
 	return count;
 }
 
@@ -74,8 +74,9 @@ static struct verdict check_spans(void)
 	HOLDS("P8", page_state.span_count <= PAGE_SPANS, &page_state.span_count);
 	for (unsigned i = 0; i < page_state.span_count; i++) {
 		const struct span *span = &page_state.spans[i];
-		HOLDS("P8", ((span->number ^ span->first) & low) == 0, span);
-		HOLDS("P8", i == 0 || span[-1].number + span[-1].count <= span->number, span);
+		HOLDS("P8", ((span->start >> PAGE_SHIFT ^ span->first) & low) == 0 && span->bytes >> PAGE_SHIFT == span->count, span);
+		HOLDS("P8", span->records == (uintptr_t)page_at(span->first), span);
+		HOLDS("P8", i == 0 || span[-1].start + span[-1].bytes <= span->start, span);
 		HOLDS("P8", i == 0 || (span[-1].first + span[-1].count - 1) >> PAGE_MAX_ORDER < span->first >> PAGE_MAX_ORDER, span);
 	}
 	return ALL_HOLD;
@@ -90,16 +91,16 @@ static struct verdict check_block(const struct zone *zone, uint32_t frame)
 	HOLDS("P3", (frame & (size - 1)) == 0 && size <= zone->end - frame, page);
 	for (uint32_t i = 1; i < size; i++)
 		HOLDS("P3", use_of(page + i) == PAGE_USED_TAIL, page + i);
-	HOLDS("P4", __atomic_load_n(&page->refs, __ATOMIC_RELAXED) > 0, page);
+	HOLDS("P4", __atomic_load_n(&page->extra, __ATOMIC_RELAXED) < EXTRA_MAX, page);
 	return ALL_HOLD;
 }
 
 static struct verdict check_zone(const struct zone *zone, size_t *cached)
 {
-	size_t count[PAGE_USED_TAIL + 1] = { 0 }, tails = 0;
+	size_t count[PAGE_UNMANAGED + 1] = { 0 }, tails = 0;
 	for (uint32_t frame = zone->first; frame < zone->end; frame++) {
 		enum page_use use = use_of(page_at(frame));
-		HOLDS("P1", use <= PAGE_USED_TAIL, page_at(frame));
+		HOLDS("P1", use <= PAGE_UNMANAGED, page_at(frame));
 		count[use]++;
 		if (use != PAGE_USED)
 			continue;
@@ -115,24 +116,23 @@ static struct verdict check_zone(const struct zone *zone, size_t *cached)
 	return zone->total ? page_state.engine->check(zone) : ALL_HOLD;
 }
 
-static uint32_t slot_at(unsigned i) // all caches' slots in a row
+static uint64_t *slot_at(unsigned i) // all caches' slots in a row
 {
-	return __atomic_load_n(&page_state.caches[i / CACHE_SLOTS].slot[i % CACHE_SLOTS], __ATOMIC_RELAXED);
+	return &page_state.caches[i / CACHE_SLOTS].slot[i % CACHE_SLOTS];
 }
 
 static struct verdict check_caches(size_t marked)
 {
 	size_t found = 0;
 	for (unsigned i = 0; i < PORT_MAX_CPUS * CACHE_SLOTS; i++) {
-		uint32_t frame = slot_at(i);
-		if (frame == FRAME_NONE)
+		uint64_t *slot = slot_at(i), address = __atomic_load_n(slot, __ATOMIC_RELAXED);
+		if (address == 0)
 			continue;
-		const struct cache *cache = &page_state.caches[i / CACHE_SLOTS];
-		HOLDS("P5", i % CACHE_SLOTS < cache->count, &cache->slot[i % CACHE_SLOTS]);
-		HOLDS("P5", zone_has(page_state.cached, frame), &cache->slot[i % CACHE_SLOTS]);
-		HOLDS("P5", use_of(page_at(frame)) == PAGE_CACHED, page_at(frame));
+		const struct page *page = record_of(PA(round_down(address, PAGE_BYTES)));
+		HOLDS("P5", slot < page_state.caches[i / CACHE_SLOTS].top, slot);
+		HOLDS("P5", is_aligned(address, PAGE_BYTES) && use_of(page) == PAGE_CACHED && zone_has(page_state.cached, frame_of(page)), slot);
 		for (unsigned j = 0; j < i; j++)
-			HOLDS("P5", slot_at(j) != frame, &cache->slot[i % CACHE_SLOTS]);
+			HOLDS("P5", __atomic_load_n(slot_at(j), __ATOMIC_RELAXED) != address, slot);
 		found++;
 	}
 	HOLDS("P6", found == marked, page_state.caches);

@@ -37,7 +37,7 @@ struct page_engine {
 	const char *name;
 	size_t (*bytes)(uint32_t frames); // of state for a zone of so many frames; a multiple of 8
 	void (*create)(struct zone *zone); // an engine without free frames; zone->state is dirty
-	// Makes frames [first, first + count) free, all marked PAGE_UNMANAGED so far. Called in rising order.
+	// Makes frames [first, first + count) free; their records are all zero so far. Called in rising order.
 	void (*add)(struct zone *zone, uint32_t first, uint32_t count);
 	// First frame of an aligned block of 2^order, no longer marked free (as what, the entry says next); FRAME_NONE: there is none.
 	uint32_t (*take)(struct zone *zone, unsigned order);
@@ -51,45 +51,69 @@ extern const struct page_engine page_stack, page_bitmap, page_buddy;
 
 // ---- what page.c, page_init.c and page_check.c share; engines use only page_at of it
 
-// A run of physical pages that have records: frame `first` is physical page `number`, and so on.
+// A run of physical pages that have records, one after the other.
 struct span {
-	uint64_t number;
-	uint32_t first, count;
+	uint64_t start, bytes; // physical
+	uintptr_t records;     // where the record of the first page is
+	uint32_t first, count; // frames
 };
 #define PAGE_SPANS 32
 
-// One CPU's free frames: slots [0, count) may hold one each, the others are FRAME_NONE. Only the owner moves `count` and fills
-// slots; any CPU may empty one, by an atomic exchange.
-#define CACHE_SLOTS 60u
-#define CACHE_BATCH (CACHE_SLOTS / 2)
+// One CPU's free pages: slots below `top` may hold one each (its address), all others are 0. Only the owner moves `top` and fills
+// slots; any CPU may empty one, by an atomic exchange. 512 bytes, so that CPUs share no line.
+#define CACHE_SLOTS 63u
+#define CACHE_BATCH 32u
 struct cache {
-	uint32_t count;
-	uint32_t slot[CACHE_SLOTS];
-	uint32_t unused[3]; // 256 bytes, so that CPUs share no line
-} __attribute__((aligned(64)));
+	uint64_t slot[CACHE_SLOTS];
+	uint64_t *top;
+} __attribute__((aligned(512)));
+
+// The pages that the short way through page_alloc and page_free is for: the largest run of them in the zone that is cached.
+struct window {
+	uint64_t start, bytes; // physical; bytes is 0 while the zone is below its reserve
+	uintptr_t records;
+};
 
 struct page_state {
-	uintptr_t records;   // where the record of frame 0 would stand; there may be none
-	uint32_t cache_from; // free frames from here on go to the caches; FRAME_NONE while their zone is below its reserve
+	struct cache caches[PORT_MAX_CPUS];
+	struct window window;
+	struct span spans[PAGE_SPANS]; // rising
 	uint32_t span_count;
-	struct span spans[PAGE_SPANS];
+	uint64_t window_bytes; // of the window, when it is open
+	uintptr_t records;     // where the record of frame 0 would stand; there may be none
 	const struct page_engine *engine;
 	struct zone zones[PAGE_ZONES]; // DMA, normal; one may be empty
-	struct zone *cached;           // the zone whose frames the caches hold: normal, unless that is empty
+	struct zone *cached;           // the zone whose pages the caches hold: normal, unless that is empty
 	unsigned cpus;
 	size_t metadata;               // bytes
-	struct cache caches[PORT_MAX_CPUS];
 };
 extern struct page_state page_state;
 
-static inline uint32_t frame_of(pa_t page) // FRAME_NONE: no record
+static inline struct page *page_at(uint32_t frame)
 {
-	uint64_t number = page.raw >> PAGE_SHIFT;
-	const struct span *end = page_state.spans + page_state.span_count;
-	for (const struct span *span = page_state.spans; span < end; span++)
-		if (number - span->number < span->count)
-			return span->first + (uint32_t)(number - span->number);
-	return FRAME_NONE;
+	return (struct page *)(page_state.records + (uintptr_t)frame * sizeof(struct page));
+}
+
+static inline uint32_t frame_of(const struct page *page)
+{
+	return (uint32_t)(((uintptr_t)page - page_state.records) / sizeof *page);
+}
+
+// The record of the page at byte `offset`, a multiple of PAGE_BYTES, of a run whose records start at `records`: 3 bytes for 1024.
+static inline struct page *record_in(uintptr_t records, uint64_t offset)
+{
+	_Static_assert(sizeof(struct page) * 1024 == 3 * 4096, "the record's size is written into this function");
+	uintptr_t quarters = (uintptr_t)(offset >> 10);
+	return (struct page *)(records + quarters + 2 * quarters);
+}
+
+struct page *record_elsewhere(pa_t page); // of a page outside the window; one that says PAGE_UNMANAGED when there is none
+
+// The record of a page, given by its first address. What has no record has one that says PAGE_UNMANAGED.
+static inline struct page *record_of(pa_t page)
+{
+	uint64_t offset = page.raw - page_state.window.start;
+	return __builtin_expect(offset < page_state.window.bytes, 1) ? record_in(page_state.window.records, offset) : record_elsewhere(page);
 }
 
 static inline pa_t frame_address(uint32_t frame) // of a frame that has a page
@@ -97,12 +121,7 @@ static inline pa_t frame_address(uint32_t frame) // of a frame that has a page
 	const struct span *span = page_state.spans;
 	while (frame - span->first >= span->count)
 		span++;
-	return PA((span->number + (frame - span->first)) << PAGE_SHIFT);
-}
-
-static inline struct page *page_at(uint32_t frame)
-{
-	return (struct page *)(page_state.records + (uintptr_t)frame * sizeof(struct page));
+	return PA(span->start + ((uint64_t)(frame - span->first) << PAGE_SHIFT));
 }
 
 // Fills whole units of 64 bytes.
@@ -130,15 +149,18 @@ static inline void poison(uint32_t frame, uint32_t count)
 
 // ---- records
 
+#define EXTRA_MAX 0x80000000u // more references than this are a count below zero
+
 // A record's use is read by CPUs that do not own the page (is the buddy free?), so it is read and written in one piece.
 static inline enum page_use use_of(const struct page *page)
 {
 	return (enum page_use)__atomic_load_n(&page->use, __ATOMIC_RELAXED);
 }
 
+// (gcc 12 makes an atomic exchange of an atomic store on RISC-V.)
 static inline void use_set(struct page *page, enum page_use use)
 {
-	__atomic_store_n(&page->use, (uint8_t)use, __ATOMIC_RELAXED);
+	*(volatile uint8_t *)&page->use = (uint8_t)use;
 }
 
 static inline bool use_is_free(enum page_use use)

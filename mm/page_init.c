@@ -46,30 +46,32 @@ static uint64_t place(uint64_t number) // of the largest block that a page or a 
 	return number >> PAGE_MAX_ORDER;
 }
 
-// First frame after the last span, and so the number of all frames that a zone may have.
-static uint64_t frames_end(void)
+static uint64_t frames_end(void) // the first frame after the last span
 {
+	if (page_state.span_count == 0)
+		return 0;
 	const struct span *last = &page_state.spans[page_state.span_count - 1];
-	return page_state.span_count ? (uint64_t)last->first + last->count : 0;
+	return (uint64_t)last->first + last->count;
 }
 
 // Adds pages [first, last), which lie above all others, to the last span, or to a new one. False: too many frames to number.
 static bool span_add(uint64_t first, uint64_t last)
 {
 	struct span *span = &page_state.spans[page_state.span_count];
-	uint64_t offset = first & ((1u << PAGE_MAX_ORDER) - 1);
-	uint64_t frame = round_up(frames_end(), 1u << PAGE_MAX_ORDER) + offset;
+	uint64_t frame = round_up(frames_end(), 1u << PAGE_MAX_ORDER) + (first & ((1u << PAGE_MAX_ORDER) - 1));
 	if (page_state.span_count > 0) {
-		bool near = place(first) <= place(span[-1].number + span[-1].count - 1) + 1;
+		bool near = place(first) <= place(((span[-1].start + span[-1].bytes) >> PAGE_SHIFT) - 1) + 1;
 		if (near || page_state.span_count == PAGE_SPANS) {
 			span--;
-			first = span->number;
+			first = span->start >> PAGE_SHIFT;
 			frame = span->first;
 		}
 	}
 	if (last - first >= FRAME_NONE - frame)
 		return false;
-	*span = (struct span){ first, (uint32_t)frame, (uint32_t)(last - first) };
+	*span = (struct span){ .start = first << PAGE_SHIFT, .bytes = (last - first) << PAGE_SHIFT };
+	span->first = (uint32_t)frame;
+	span->count = (uint32_t)(last - first);
 	page_state.span_count = (uint32_t)(span - page_state.spans) + 1;
 	return true;
 }
@@ -87,13 +89,12 @@ static bool find_spans(const struct memblock *mb)
 // The first frame of a page at or above `limit`.
 static uint32_t frame_from(pa_t limit)
 {
-	uint64_t number = (limit.raw >> PAGE_SHIFT) + !is_aligned(limit.raw, PAGE_BYTES);
 	for (unsigned i = 0; i < page_state.span_count; i++) {
 		const struct span *span = &page_state.spans[i];
-		if (number <= span->number)
+		if (limit.raw <= span->start)
 			return span->first;
-		if (number - span->number < span->count)
-			return span->first + (uint32_t)(number - span->number);
+		if (limit.raw - span->start <= span->bytes - PAGE_BYTES)
+			return span->first + (uint32_t)((limit.raw - span->start + PAGE_BYTES - 1) >> PAGE_SHIFT);
 	}
 	return (uint32_t)frames_end();
 }
@@ -141,8 +142,10 @@ static bool place_tables(struct memblock *mb)
 	if (pa_is_none(tables))
 		return false;
 	uintptr_t at = (uintptr_t)pa_pointer(tables);
-	fill((void *)at, records, 0); // PAGE_UNMANAGED
+	fill((void *)at, records, 0);
 	page_state.records = at - skipped * sizeof(struct page);
+	for (unsigned i = 0; i < page_state.span_count; i++)
+		page_state.spans[i].records = (uintptr_t)page_at(page_state.spans[i].first);
 	at += records;
 	for (unsigned i = 0; i < PAGE_ZONES; i++) {
 		page_state.zones[i].state = (void *)at;
@@ -160,22 +163,44 @@ static void create_zones(const struct page_config *config)
 	page_state.zones[0] = (struct zone){ .name = "DMA", .first = start, .end = end_before(limit) };
 	page_state.zones[1] = (struct zone){ .name = "normal", .first = limit, .end = end };
 	page_state.cached = &page_state.zones[limit < end];
-	page_state.cache_from = page_state.cached->first;
 	page_state.cpus = config->cpus < PORT_MAX_CPUS ? config->cpus : PORT_MAX_CPUS;
 	for (unsigned i = 0; i < PAGE_ZONES; i++) {
 		page_state.zones[i].lock.name = page_state.zones[i].name;
 		page_state.zones[i].reserve = config->reserve;
 	}
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		page_state.caches[cpu].count = 0;
+		page_state.caches[cpu].top = page_state.caches[cpu].slot;
 		for (unsigned i = 0; i < CACHE_SLOTS; i++)
-			page_state.caches[cpu].slot[i] = FRAME_NONE;
+			page_state.caches[cpu].slot[i] = 0;
 	}
 }
 
-static void add_pages(uint64_t first, uint64_t last)
+// Opens the window on the largest run of the cached zone.
+static void open_window(void)
 {
-	uint32_t frame = frame_of(PA(first << PAGE_SHIFT)), end = frame + (uint32_t)(last - first);
+	const struct zone *zone = page_state.cached;
+	page_state.window = (struct window){ 0 };
+	for (unsigned i = 0; i < page_state.span_count; i++) {
+		const struct span *span = &page_state.spans[i];
+		uint32_t from = span->first > zone->first ? span->first : zone->first;
+		uint32_t to = span->first + span->count < zone->end ? span->first + span->count : zone->end;
+		uint64_t bytes = from < to ? (uint64_t)(to - from) << PAGE_SHIFT : 0;
+		if (bytes > page_state.window.bytes)
+			page_state.window = (struct window){ frame_address(from).raw, bytes, (uintptr_t)page_at(from) };
+	}
+	page_state.window_bytes = page_state.window.bytes;
+}
+
+// Frames [from, to) have no page, or one that memblock had reserved.
+static void mark_unmanaged(uint32_t from, uint32_t to)
+{
+	for (; from < to; from++)
+		use_set(page_at(from), PAGE_UNMANAGED);
+}
+
+static void add_pages(uint32_t frame, uint32_t count)
+{
+	uint32_t end = frame + count;
 	for (unsigned i = 0; i < PAGE_ZONES; i++) {
 		struct zone *zone = &page_state.zones[i];
 		uint32_t from = frame > zone->first ? frame : zone->first;
@@ -204,8 +229,15 @@ bool page_init(struct memblock *mb, const struct page_config *config)
 	for (unsigned i = 0; i < PAGE_ZONES; i++)
 		if (zone_bytes(&page_state.zones[i]) > 0)
 			engine->create(&page_state.zones[i]);
+	open_window();
 	uint64_t cursor = 0, first, last;
-	while (next_pages(mb, &cursor, &first, &last))
-		add_pages(first, last);
+	uint32_t done = page_state.spans[0].first;
+	while (next_pages(mb, &cursor, &first, &last)) {
+		uint32_t frame = frame_of(record_of(PA(first << PAGE_SHIFT)));
+		mark_unmanaged(done, frame);
+		add_pages(frame, (uint32_t)(last - first));
+		done = frame + (uint32_t)(last - first);
+	}
+	mark_unmanaged(done, (uint32_t)frames_end());
 	return true;
 }
