@@ -18,6 +18,9 @@ struct memory {
 // False when the address is bad or there is no memory. May sleep when user.
 bool memory_get(void *to, struct memory from, size_t bytes);
 bool memory_put(struct memory to, const void *from, size_t bytes);
+// Makes the range present, for writing to it or for reading, so that copies of it that follow neither fail nor sleep: what must be done
+// before a lock is taken under which memory is copied. The same answer.
+bool memory_touch(struct memory range, size_t bytes, bool for_writing);
 
 struct device { // character devices, by major number
 	int (*read)(struct memory to, int bytes);    // bytes read, -1 on error
