@@ -114,9 +114,10 @@ $(KERNEL_DIR)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -I. -MMD -MP -c -o $@ $<
 
-LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none -Wl,-z,noexecstack \
+LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none -Wl,-z,noexecstack \
 	-Wl,-z,max-page-size=4096 -T $(KERNEL_LD)
 
+# -march=rv64imac once more: under the longer name the compiler would not find its libgcc for soft floating point.
 # Linked twice: the second time with the table of the first one's functions, which backtraces read. The table comes behind them,
 # so they must not have moved.
 $(KERNEL): $(KERNEL_O) $(KERNEL_LD) kernel/machine/symbols.awk Makefile
@@ -161,7 +162,7 @@ define program
 build/user/bin/$(1): $(patsubst %,build/user/obj/%.o,$(wildcard user/$(1).c user/$(1)/*.c)) build/user/libquire.a $(USER_LD)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 		-T $(USER_LD) -o $$@ $$(filter %.o,$$^) \
 		-Wl,--start-group build/user/libquire.a -lgcc -Wl,--end-group
 endef
