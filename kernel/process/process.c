@@ -269,18 +269,23 @@ void process_kill_foreground(void)
 	lock_release(&process_lock);
 }
 
+// Ends a killed process, lets others run where that was asked for. Out of line, so that process_leave needs no stack.
+static __attribute__((noinline)) void leave_with_care(struct process *self)
+{
+	do {
+		if (self->killed) {
+			interrupts_on();
+			process_exit(-1);
+		}
+		sched_yield();
+	} while (self->killed || this_cpu()->reschedule);
+}
+
 void process_leave(struct trapframe *frame)
 {
 	struct process *self = process_current();
 
 	(void)frame;
-	for (;;) {
-		if (self->killed) {
-			interrupts_on();
-			process_exit(-1);
-		}
-		if (!this_cpu()->reschedule)
-			return;
-		sched_yield();
-	}
+	if (self->killed || this_cpu()->reschedule)
+		leave_with_care(self);
 }
