@@ -32,7 +32,7 @@ struct superblock {
 
 #define NDIRECT   11
 #define NINDIRECT (BSIZE / sizeof(uint))
-#define NDOUBLE   4 // entries used of the double-indirect block: MAXFILE stays well below the disk's size, for programs that write MAXFILE blocks
+#define NDOUBLE   2 // entries used of the double-indirect block: MAXFILE stays below the disk's size, for programs that write MAXFILE blocks
 #define MAXFILE   (NDIRECT + NINDIRECT + NDOUBLE * NINDIRECT)
 
 struct dinode {

@@ -2,7 +2,7 @@
 //
 //	addrs[0..10] -> data
 //	addrs[11]    -> [ leaf: 1024 numbers ] -> data
-//	addrs[12]    -> [ outer: 4 numbers used ] -> [ leaf: 1024 numbers ] -> data
+//	addrs[12]    -> [ outer: NDOUBLE numbers used ] -> [ leaf: 1024 numbers ] -> data
 //
 //  K1  A block's bit is set exactly when it is a table of the file system or one inode's tree names it, once.
 //  K2  A number is entered in a tree only after its block has been zeroed in the same operation.
