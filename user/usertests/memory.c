@@ -1,0 +1,396 @@
+// memory.c: the heap's end, pages at first touch, the stack's growth, copies at first write, and every kind of fault.
+
+#include "user/usertests/test.h"
+
+int main(int argc, char *argv[]);
+
+TEST(sbrk_basics)
+{
+	char *start = sbrk(0), *old;
+
+	for (int i = 0; i < 5000; i++) {
+		old = sbrk(1);
+		CHECK(old == start + i);
+		*old = 1;
+		CHECK(sbrk(0) == old + 1);
+	}
+	CHECK(sbrk(-5000) == start + 5000);
+	CHECK(sbrk(0) == start);
+	old = sbrk(3 * PAGE);
+	CHECK(old == start);
+	for (int i = 0; i < 3 * PAGE; i++)
+		if ((uint64)(old + i) % PAGE == 0)
+			EXPECT(old[i], 0); // pages that were given back come as zeroes
+	sbrk(-3 * PAGE);
+}
+
+TEST(sbrk_limits)
+{
+	char *end = sbrk(0);
+
+	CHECK(sbrk(-0x7fffffff) == SBRK_ERROR);
+	CHECK(sbrk(-0x7fffffff - 1) == SBRK_ERROR);
+	CHECK(sbrk(-(int)((uint64)end - 0x10000)) == SBRK_ERROR); // into the program itself
+	CHECK(sbrk(0) == end);
+	CHECK(sbrk(10) == end);
+	CHECK(sbrk(-10) == end + 10);
+}
+
+// Addresses up to everything that the machine has can be had one after the other, until there is an end; then all goes back.
+TEST(sbrk_until_refused)
+{
+	char *start = sbrk(0);
+	int steps = 0;
+
+	while (sbrk(256 * MB) != SBRK_ERROR)
+		if (++steps > 1200)
+			FAIL("more addresses than Sv39 has");
+	while (steps-- > 0)
+		CHECK(sbrk(-256 * MB) != SBRK_ERROR);
+	CHECK(sbrk(0) == start);
+}
+
+static void touch(void *address)
+{
+	*(volatile char *)address = 1;
+}
+
+static void look(void *address)
+{
+	(void)*(volatile char *)address;
+}
+
+static void jump(void *address)
+{
+	((void (*)(void))address)();
+}
+
+TEST(heap_ends_there)
+{
+	char *page = sbrk(PAGE + (int)(-(uint64)sbrk(0) % PAGE)), *end = sbrk(0);
+
+	(void)page;
+	end[-1] = 1;
+	EXPECT(status_of(touch, end - 1), 0);
+	EXPECT_KILLED(touch, end);
+	EXPECT_KILLED(look, end + PAGE);
+	sbrk(-PAGE);
+	EXPECT_KILLED(look, end - 1); // what was given back is gone
+	EXPECT_KILLED(touch, end - PAGE);
+}
+
+TEST(fault_read)
+{
+	FOR_EACH_BAD (pointer)
+		EXPECT_KILLED(look, pointer);
+}
+
+TEST(fault_write)
+{
+	FOR_EACH_BAD (pointer)
+		EXPECT_KILLED(touch, pointer);
+	EXPECT_KILLED(touch, (void *)main);
+	EXPECT_KILLED(touch, (void *)bad_addresses);
+}
+
+TEST(fault_execute)
+{
+	static int data = 0x00008067; // ret
+	int on_stack = data, *in_heap = malloc(sizeof(int));
+
+	*in_heap = data;
+	FOR_EACH_BAD (pointer)
+		EXPECT_KILLED(jump, pointer);
+	EXPECT_KILLED(jump, &data);
+	EXPECT_KILLED(jump, &on_stack);
+	EXPECT_KILLED(jump, in_heap);
+	free(in_heap);
+}
+
+static void illegal(void *unused)
+{
+	(void)unused;
+	__asm__ volatile(".4byte 0xffffffff");
+}
+
+static void breakpoint(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("ebreak");
+}
+
+static void read_supervisor(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("csrr t0, sstatus" ::: "t0");
+}
+
+static void write_supervisor(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("csrw satp, zero");
+}
+
+static void return_supervisor(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("sret");
+}
+
+static void flush_translations(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("sfence.vma");
+}
+
+static void write_counter(void *unused)
+{
+	(void)unused;
+	__asm__ volatile("csrw cycle, zero");
+}
+
+TEST(fault_instructions)
+{
+	EXPECT_KILLED(illegal, 0);
+	EXPECT_KILLED(breakpoint, 0);
+	EXPECT_KILLED(read_supervisor, 0);
+	EXPECT_KILLED(write_supervisor, 0);
+	EXPECT_KILLED(return_supervisor, 0);
+	EXPECT_KILLED(flush_translations, 0);
+	EXPECT_KILLED(write_counter, 0);
+}
+
+TEST(counters_are_readable)
+{
+	uint64 time = r_time(), cycle = r_cycle(), instret = r_instret();
+
+	for (volatile int i = 0; i < 1000; i++)
+		;
+	CHECK(r_time() >= time && r_cycle() > cycle && r_instret() > instret);
+}
+
+static int __attribute__((noinline)) recurse(int bytes)
+{
+	volatile char frame[1024];
+
+	frame[0] = (char)bytes;
+	return bytes <= 0 ? 0 : recurse(bytes - 1100) + frame[0] * 0;
+}
+
+static void deep(void *bytes)
+{
+	recurse((int)(uint64)bytes);
+}
+
+TEST(stack_grows)
+{
+	EXPECT(status_of(deep, (void *)(100UL << 10)), 0);
+	EXPECT(status_of(deep, (void *)(6UL * MB)), 0);
+	EXPECT_KILLED(deep, (void *)(16UL * MB)); // the guard below the largest stack
+}
+
+// The kernel's own accesses make the stack grow, too.
+TEST(stack_grows_in_calls)
+{
+	char large[600 << 10];
+	int ends[2];
+
+	EXPECT(pipe(ends), 0);
+	EXPECT(write(ends[1], "deep", 4), 4);
+	EXPECT(read(ends[0], large, 4), 4);
+	CHECK(memcmp(large, "deep", 4) == 0);
+}
+
+static void touch_below_stack(void *distance)
+{
+	char here;
+
+	*(volatile char *)(&here - (uint64)distance) = 1;
+}
+
+TEST(stack_guard)
+{
+	EXPECT_KILLED(touch_below_stack, (void *)(9UL * MB));
+	EXPECT_KILLED(touch_below_stack, (void *)(100UL * MB));
+}
+
+// Addresses cost nothing; pages come one by one, as zeroes, also when the kernel is the first to touch them.
+TEST(lazy_pages)
+{
+	uint64 before = free_pages();
+	char *heap = sbrk(64 * MB);
+	int ends[2];
+
+	CHECK(heap != SBRK_ERROR);
+	CHECK(before - free_pages() < 4);
+	EXPECT(heap[40 * MB], 0);
+	heap[50 * MB] = 1;
+	CHECK(before - free_pages() < 12);
+	EXPECT(pipe(ends), 0);
+	EXPECT(write(ends[1], heap + 20 * MB - 100, 200), 200); // never touched: zeroes
+	EXPECT(read(ends[0], heap + 30 * MB - 100, 200), 200);
+	for (int i = -100; i < 100; i++)
+		EXPECT(heap[30 * MB + i], 0);
+	EXPECT(pipe((int *)(heap + 10 * MB)), 0);
+	CHECK(before - free_pages() < 40);
+	sbrk(-64 * MB);
+}
+
+TEST(eager_pages)
+{
+	uint64 before = free_pages();
+	char *heap = sys_sbrk(100 * PAGE, 1);
+
+	CHECK(heap != SBRK_ERROR);
+	CHECK(before - free_pages() >= 100);
+	sbrk(-100 * PAGE);
+}
+
+#define COW_PAGES 1000
+
+static void change_some(void *heap)
+{
+	uint64 before = free_pages();
+
+	for (int i = 0; i < COW_PAGES; i++)
+		EXPECT(((volatile char *)heap)[i * PAGE], (char)i);
+	CHECK(before - free_pages() < 10); // reading copies nothing
+	for (int i = 0; i < COW_PAGES / 2; i++)
+		((volatile char *)heap)[i * PAGE] = 99;
+	CHECK(before - free_pages() >= COW_PAGES / 2);
+	CHECK(before - free_pages() < COW_PAGES / 2 + 10);
+}
+
+TEST(cow_counts)
+{
+	volatile char *heap = sbrk(COW_PAGES * PAGE);
+	uint64 before;
+
+	for (int i = 0; i < COW_PAGES; i++)
+		heap[i * PAGE] = (char)i;
+	before = free_pages();
+	EXPECT(status_of(change_some, (void *)heap), 0);
+	EXPECT(status_of(change_some, (void *)heap), 0); // the first child's changes are not to be seen
+	for (int i = 0; i < COW_PAGES; i++) {
+		EXPECT(heap[i * PAGE], (char)i);
+		heap[i * PAGE] = 1; // ours alone again: no copy
+	}
+	CHECK(free_pages() + 10 >= before);
+}
+
+// The kernel writes to a shared page as well: into the caller's copy.
+TEST(cow_in_calls)
+{
+	static char area[2 * PAGE];
+	int ends[2];
+
+	memset(area, 'o', sizeof(area));
+	EXPECT(pipe(ends), 0);
+	EXPECT(write(ends[1], "new", 3), 3);
+	if (fork_or_fail() == 0) {
+		EXPECT(read(ends[0], area + PAGE - 1, 3), 3);
+		CHECK(memcmp(area + PAGE - 2, "onewo", 5) == 0);
+		exit(0);
+	}
+	reap(1);
+	for (int i = 0; i < 2 * PAGE; i++)
+		EXPECT(area[i], 'o');
+}
+
+// A family of processes, each with its own view of one page.
+TEST(cow_generations)
+{
+	static volatile int value;
+
+	for (int depth = 0; depth < 10; depth++) {
+		value = depth;
+		if (fork_or_fail() > 0) {
+			reap(1);
+			EXPECT(value, depth);
+			if (depth > 0)
+				exit(0);
+			return;
+		}
+	}
+	exit(0);
+}
+
+// Both sides write at the same time, on different harts if there are any.
+TEST(cow_races)
+{
+	const int pages = 200;
+	volatile char *heap = sbrk(pages * PAGE);
+
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < pages; i++)
+			heap[i * PAGE] = (char)round;
+		for (int child = 1; child <= 3; child++)
+			if (fork_or_fail() == 0) {
+				for (int i = 0; i < pages; i++) {
+					EXPECT(heap[i * PAGE], (char)round);
+					heap[i * PAGE] = (char)(100 + child);
+				}
+				for (int i = 0; i < pages; i++)
+					EXPECT(heap[i * PAGE], (char)(100 + child));
+				exit(0);
+			}
+		for (int i = 0; i < pages; i++)
+			heap[i * PAGE] = 55;
+		reap(3);
+		for (int i = 0; i < pages; i++)
+			EXPECT(heap[i * PAGE], 55);
+	}
+}
+
+// The program's constants and text are the file's pages; a child and a copy of the program share them.
+TEST(text_is_shared)
+{
+	static struct meminfo info;
+
+	EXPECT(meminfo(&info, 0), 0);
+	CHECK(info.process.shared_pages >= 5);
+	CHECK(info.process.resident_pages < 400);
+}
+
+TEST(malloc_patterns)
+{
+	char *blocks[40] = { 0 };
+	uint sizes[40] = { 0 };
+
+	for (int round = 0; round < 2000; round++) {
+		uint i = random_number() % 40;
+
+		for (uint k = 0; k < sizes[i]; k++)
+			EXPECT(blocks[i][k], (char)i);
+		free(blocks[i]);
+		sizes[i] = random_number() % (round % 50 == 0 ? 60000 : 600);
+		if (!(blocks[i] = malloc(sizes[i])))
+			FAIL("malloc of %u", sizes[i]);
+		CHECK((uint64)blocks[i] % 16 == 0);
+		memset(blocks[i], (int)i, sizes[i]);
+	}
+	for (int i = 0; i < 40; i++)
+		free(blocks[i]);
+}
+
+TEST(realloc_keeps)
+{
+	char *block = 0;
+	uint known = 0;
+
+	for (uint size = 1; size < 100000; size = size * 3 / 2 + 1) {
+		block = realloc(block, size);
+		CHECK(block != 0);
+		for (uint i = 0; i < known; i++)
+			EXPECT(block[i], pattern(6, i));
+		for (uint i = 0; i < size; i++)
+			block[i] = pattern(6, i);
+		known = size;
+	}
+	free(block);
+	block = calloc(100, 100);
+	for (int i = 0; i < 10000; i++)
+		EXPECT(block[i], 0);
+	free(block);
+	CHECK(calloc(0xffffffff, 0xffffffff) == 0);
+}
