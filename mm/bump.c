@@ -17,95 +17,67 @@
 // Cost: constant to allocate; a free is constant too, apart from the dead pieces it clears (each once).
 // Weakness: one live block holds everything below it; good for start-up and for work with an end, not for a long-running mix.
 // Source: Hanson, "Fast allocation and deallocation of memory based on object lifetimes", Software: Practice and Experience 20(1), 1990.
-#include "heap.h"
+#include "bump.h"
 
-#define PAGE       ((size_t)4096)
-#define GROW_MIN   ((size_t)64 << 10)
-#define COOKIE     ((uintptr_t)0xb1a5edb10c0dULL)
+#define PAGE     ((size_t)4096)
+#define GROW_MIN ((size_t)64 << 10)
 
-enum state { DEAD = 1, LIVE = 2 };
-
-struct piece {
-	_Alignas(HEAP_ALIGN) uint32_t units; // length with this header, in units of HEAP_ALIGN
-	uint32_t below;                      // length of the piece below, 0 for the first
-	uintptr_t cookie;
-};
-
-struct region {
-	_Alignas(HEAP_ALIGN) struct region *older; // NULL: the arena that create was given
-	uintptr_t end;
-	uintptr_t next;                            // where the next piece starts
-	struct piece *last;                        // the piece below next, NULL when there is none
-};
-
-struct bump {
-	struct heap heap;
-	struct region *region; // the newest: the only one that blocks are taken from
-	size_t live;
-	struct region arena;
-};
-
-static uintptr_t cookie_for(const struct piece *piece, enum state state)
+static struct bump_piece *piece_of(const void *block)
 {
-	return COOKIE ^ (uintptr_t)piece ^ state;
+	return (struct bump_piece *)(uintptr_t)block - 1;
 }
 
-static struct piece *piece_of(const void *block)
-{
-	return (struct piece *)(uintptr_t)block - 1;
-}
-
-static size_t piece_bytes(const struct piece *piece)
+static size_t piece_bytes(const struct bump_piece *piece)
 {
 	return (size_t)piece->units * HEAP_ALIGN;
 }
 
-static uintptr_t region_start(const struct region *region) // of its first piece
+static uintptr_t region_start(const struct bump_region *region) // of its first piece
 {
 	return (uintptr_t)(region + 1);
 }
 
-static void push_piece(struct region *region, size_t bytes, enum state state)
+static void push_piece(struct bump_region *region, size_t bytes, enum bump_state state)
 {
-	struct piece *piece = (struct piece *)region->next;
+	struct bump_piece *piece = (struct bump_piece *)region->next;
 
 	piece->units = (uint32_t)(bytes / HEAP_ALIGN);
 	piece->below = region->last ? region->last->units : 0;
-	piece->cookie = cookie_for(piece, state);
+	piece->cookie = bump_cookie(piece, state);
 	region->last = piece;
 	region->next += bytes;
 }
 
-static void pop_piece(struct region *region)
+static void pop_piece(struct bump_region *region)
 {
-	struct piece *piece = region->last;
+	struct bump_piece *piece = region->last;
 
 	region->next = (uintptr_t)piece;
-	region->last = piece->below ? (struct piece *)((uintptr_t)piece - (size_t)piece->below * HEAP_ALIGN) : NULL;
+	region->last = piece->below ? (struct bump_piece *)((uintptr_t)piece - (size_t)piece->below * HEAP_ALIGN) : NULL;
 	piece->cookie = 0;
 }
 
-static void *take(struct region *region, size_t bytes, size_t align)
+static void *take(struct bump_region *region, size_t bytes, size_t align)
 {
-	uintptr_t block = (region->next + sizeof(struct piece) + align - 1) & ~(align - 1);
-	size_t hole = block - sizeof(struct piece) - region->next;
+	uintptr_t block = (region->next + sizeof(struct bump_piece) + align - 1) & ~(align - 1);
+	size_t hole = block - sizeof(struct bump_piece) - region->next;
 
 	if (block < region->next || block > region->end || bytes > region->end - block)
 		return NULL;
 	if (hole)
-		push_piece(region, hole, DEAD);
-	push_piece(region, bytes + sizeof(struct piece), LIVE);
+		push_piece(region, hole, BUMP_DEAD);
+	push_piece(region, bytes + sizeof(struct bump_piece), BUMP_LIVE);
 	return (void *)block;
 }
 
 static bool grow(struct bump *bump, size_t bytes)
 {
-	size_t want = bytes + sizeof(struct region), size = want > GROW_MIN ? (want + PAGE - 1) & ~(PAGE - 1) : GROW_MIN;
-	struct region *region = port_reserve(size);
+	size_t want = bytes + sizeof(struct bump_region), size = want > GROW_MIN ? (want + PAGE - 1) & ~(PAGE - 1) : GROW_MIN;
+	struct bump_region *region = port_reserve(size);
 
 	if (!region)
 		return false;
-	*region = (struct region){ bump->region, (uintptr_t)region + size, region_start(region), NULL };
+	*region = (struct bump_region){ bump->region, (uintptr_t)region + size, region_start(region), NULL };
 	bump->region = region;
 	return true;
 }
@@ -114,7 +86,7 @@ static bool grow(struct bump *bump, size_t bytes)
 static void empty(struct bump *bump)
 {
 	while (bump->region->older) {
-		struct region *region = bump->region;
+		struct bump_region *region = bump->region;
 
 		bump->region = region->older;
 		port_release(region, region->end - (uintptr_t)region);
@@ -127,7 +99,7 @@ static struct heap *bump_create(void *arena, size_t bytes)
 {
 	struct bump *bump = arena;
 
-	if (bytes < sizeof *bump + 2 * sizeof(struct piece) || (uintptr_t)arena % HEAP_ALIGN)
+	if (bytes < sizeof *bump + 2 * sizeof(struct bump_piece) || (uintptr_t)arena % HEAP_ALIGN)
 		return NULL;
 	*bump = (struct bump){ .region = &bump->arena };
 	bump->arena.end = ((uintptr_t)arena + bytes) & ~(uintptr_t)(HEAP_ALIGN - 1);
@@ -143,15 +115,15 @@ static void *bump_alloc(struct heap *heap, size_t bytes, size_t align)
 	if (rounded < bytes || rounded / HEAP_ALIGN >= UINT32_MAX - 1 || align > UINT32_MAX)
 		return NULL;
 	void *block = take(bump->region, rounded, align);
-	if (!block && grow(bump, rounded + align + sizeof(struct piece)))
+	if (!block && grow(bump, rounded + align + sizeof(struct bump_piece)))
 		block = take(bump->region, rounded, align);
 	bump->live += block != NULL;
 	return block;
 }
 
-static const struct region *region_of(const struct bump *bump, const void *block)
+static const struct bump_region *region_of(const struct bump *bump, const void *block)
 {
-	const struct region *region = bump->region;
+	const struct bump_region *region = bump->region;
 
 	while (region && ((uintptr_t)block <= region_start(region) || (uintptr_t)block >= region->end))
 		region = region->older;
@@ -161,21 +133,21 @@ static const struct region *region_of(const struct bump *bump, const void *block
 static void bump_free(struct heap *heap, void *block)
 {
 	struct bump *bump = (struct bump *)heap;
-	struct piece *piece = piece_of(block);
+	struct bump_piece *piece = piece_of(block);
 
 	if ((uintptr_t)block % HEAP_ALIGN)
 		port_panic("bump: misaligned pointer", (uintptr_t)block);
 
-	struct region *region = (struct region *)(uintptr_t)region_of(bump, block);
+	struct bump_region *region = (struct bump_region *)(uintptr_t)region_of(bump, block);
 
 	if (!region)
 		port_panic("bump: foreign pointer", (uintptr_t)block);
-	if ((uintptr_t)piece >= region->next || piece->cookie == cookie_for(piece, DEAD))
+	if ((uintptr_t)piece >= region->next || piece->cookie == bump_cookie(piece, BUMP_DEAD))
 		port_panic("bump: double free", (uintptr_t)block);
-	if (piece->cookie != cookie_for(piece, LIVE))
+	if (piece->cookie != bump_cookie(piece, BUMP_LIVE))
 		port_panic("bump: foreign pointer, not the start of a block", (uintptr_t)block);
-	piece->cookie = cookie_for(piece, DEAD);
-	while (region->last && region->last->cookie == cookie_for(region->last, DEAD))
+	piece->cookie = bump_cookie(piece, BUMP_DEAD);
+	while (region->last && region->last->cookie == bump_cookie(region->last, BUMP_DEAD))
 		pop_piece(region);
 	if (--bump->live == 0)
 		empty(bump);
@@ -184,14 +156,14 @@ static void bump_free(struct heap *heap, void *block)
 static size_t bump_usable(const struct heap *heap, const void *block)
 {
 	(void)heap;
-	return piece_bytes(piece_of(block)) - sizeof(struct piece);
+	return piece_bytes(piece_of(block)) - sizeof(struct bump_piece);
 }
 
 // Only the last block can grow or shrink.
 static bool bump_resize(struct heap *heap, void *block, size_t bytes)
 {
-	struct region *region = ((struct bump *)heap)->region;
-	struct piece *piece = piece_of(block);
+	struct bump_region *region = ((struct bump *)heap)->region;
+	struct bump_piece *piece = piece_of(block);
 	size_t rounded = (bytes + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
 
 	if (region->last != piece || rounded < bytes || rounded > region->end - (uintptr_t)block)
@@ -201,7 +173,7 @@ static bool bump_resize(struct heap *heap, void *block, size_t bytes)
 	return true;
 }
 
-static struct verdict check_region(const struct region *region, size_t *live)
+static struct verdict check_region(const struct bump_region *region, size_t *live)
 {
 	uintptr_t at = region_start(region);
 	uint32_t below = 0;
@@ -209,18 +181,18 @@ static struct verdict check_region(const struct region *region, size_t *live)
 	HOLDS("B1", region->next >= at && region->next <= region->end && region->next % HEAP_ALIGN == 0, region);
 	HOLDS("B1", !region->last || ((uintptr_t)region->last >= at && (uintptr_t)region->last < region->next), region);
 	while (at < region->next) {
-		const struct piece *piece = (const struct piece *)at;
+		const struct bump_piece *piece = (const struct bump_piece *)at;
 
 		HOLDS("B2", piece->units > 0 && piece_bytes(piece) <= region->next - at, at);
 		HOLDS("B3", piece->below == below, at);
-		HOLDS("B4", piece->cookie == cookie_for(piece, LIVE) || piece->cookie == cookie_for(piece, DEAD), at);
-		*live += piece->cookie == cookie_for(piece, LIVE);
+		HOLDS("B4", piece->cookie == bump_cookie(piece, BUMP_LIVE) || piece->cookie == bump_cookie(piece, BUMP_DEAD), at);
+		*live += piece->cookie == bump_cookie(piece, BUMP_LIVE);
 		HOLDS("B6", at + piece_bytes(piece) < region->next || piece == region->last, at);
 		below = piece->units;
 		at += piece_bytes(piece);
 	}
 	HOLDS("B6", region->next > region_start(region) || !region->last, region);
-	HOLDS("B6", !region->last || region->last->cookie == cookie_for(region->last, LIVE), region->last);
+	HOLDS("B6", !region->last || region->last->cookie == bump_cookie(region->last, BUMP_LIVE), region->last);
 	return ALL_HOLD;
 }
 
@@ -229,7 +201,7 @@ static struct verdict bump_check(const struct heap *heap)
 	const struct bump *bump = (const struct bump *)heap;
 	size_t live = 0;
 
-	for (const struct region *region = bump->region; region; region = region->older) {
+	for (const struct bump_region *region = bump->region; region; region = region->older) {
 		struct verdict verdict = check_region(region, &live);
 
 		if (verdict.broken)
@@ -243,17 +215,17 @@ static void bump_walk(const struct heap *heap, heap_visitor *visit, void *contex
 {
 	const struct bump *bump = (const struct bump *)heap;
 
-	for (const struct region *region = bump->region; region; region = region->older) {
+	for (const struct bump_region *region = bump->region; region; region = region->older) {
 		uintptr_t at = region_start(region);
 
-		for (; at < region->next; at += piece_bytes((struct piece *)at)) {
-			struct piece *piece = (struct piece *)at;
+		for (; at < region->next; at += piece_bytes((struct bump_piece *)at)) {
+			struct bump_piece *piece = (struct bump_piece *)at;
 
-			if (!visit(context, piece + 1, piece_bytes(piece) - sizeof *piece, piece->cookie == cookie_for(piece, LIVE)))
+			if (!visit(context, piece + 1, piece_bytes(piece) - sizeof *piece, piece->cookie == bump_cookie(piece, BUMP_LIVE)))
 				return;
 		}
-		if (region == bump->region && region->end - at > sizeof(struct piece))
-			if (!visit(context, (struct piece *)at + 1, region->end - at - sizeof(struct piece), false))
+		if (region == bump->region && region->end - at > sizeof(struct bump_piece))
+			if (!visit(context, (struct bump_piece *)at + 1, region->end - at - sizeof(struct bump_piece), false))
 				return;
 	}
 }

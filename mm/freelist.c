@@ -18,75 +18,21 @@
 // Weakness: holes gather at the front of the list under first fit and at random under next fit, and each call walks over them.
 // Sources: Knuth, The Art of Computer Programming 1, section 2.5, algorithms A and B; Kernighan and Ritchie, section 8.7; Wilson, Johnstone,
 // Neely and Boles, "Dynamic storage allocation: a survey and critical review", 1995.
-#include "heap.h"
+#include "freelist.h"
 
-#define PAGE      ((size_t)4096)
-#define GROW_MIN  ((size_t)64 << 10)
-#define PIECES    64u // each is at least a quarter of all before it, so this is never the limit
-#define USED      ((size_t)1)
-#define BLOCK_MIN (2 * sizeof(struct block))
-#define COOKIE    ((uintptr_t)0xf2ee115710c4ULL)
-#define NO_ROOM   SIZE_MAX
-
-enum policy { FIRST_FIT, NEXT_FIT, BEST_FIT, WORST_FIT };
-
-struct block {
-	_Alignas(HEAP_ALIGN) size_t bytes; // with this header; a multiple of HEAP_ALIGN, plus USED
-	union {
-		struct block *next;        // free: the next free block above
-		uintptr_t cookie;          // used
-	};
-};
-
-struct piece {
-	uintptr_t start, end;
-	bool reserved; // from port_reserve; else the arena
-};
-
-struct freelist {
-	struct heap heap;
-	enum policy policy;
-	struct block *first;
-	struct block *rover; // where the last search ended: NULL for before the first, else a free block
-	size_t total;        // bytes in all pieces
-	unsigned pieces;
-	struct piece piece[PIECES];
-};
-
-static size_t length(const struct block *block)
-{
-	return block->bytes & ~USED;
-}
-
-static uintptr_t end_of(const struct block *block)
-{
-	return (uintptr_t)block + length(block);
-}
-
-static struct block *block_at(uintptr_t address)
-{
-	return (struct block *)address;
-}
+#define PAGE     ((size_t)4096)
+#define GROW_MIN ((size_t)64 << 10)
+#define NO_ROOM  SIZE_MAX
 
 static struct block *block_of(const void *payload)
 {
 	return (struct block *)(uintptr_t)payload - 1;
 }
 
-static uintptr_t cookie_for(const struct freelist *list, const struct block *block)
-{
-	return COOKIE ^ (uintptr_t)block ^ (uintptr_t)list << 1;
-}
-
-static bool is_used(const struct freelist *list, const struct block *block)
-{
-	return (block->bytes & USED) && block->cookie == cookie_for(list, block);
-}
-
 static void mark_used(const struct freelist *list, struct block *block, size_t bytes)
 {
-	block->bytes = bytes | USED;
-	block->cookie = cookie_for(list, block);
+	block->bytes = bytes | FREELIST_USED;
+	block->cookie = block_cookie(list, block);
 }
 
 static void wipe(struct block *block) // a header that is no header any more must not look like one
@@ -116,14 +62,6 @@ static struct block **link_above(struct freelist *list, uintptr_t address)
 	return link;
 }
 
-static struct piece *piece_of(struct freelist *list, uintptr_t address)
-{
-	for (unsigned i = 0; i < list->pieces; i++)
-		if (address >= list->piece[i].start && address < list->piece[i].end)
-			return &list->piece[i];
-	return NULL;
-}
-
 // The bytes a whole block needs for a payload, 0 when there is no such number.
 static size_t length_for(size_t payload)
 {
@@ -142,7 +80,7 @@ static size_t front_for(const struct block *block, size_t need, size_t align)
 
 	if (front > 0 && front < BLOCK_MIN)
 		front += align;
-	return front <= length(block) && need <= length(block) - front ? front : NO_ROOM;
+	return front <= block_length(block) && need <= block_length(block) - front ? front : NO_ROOM;
 }
 
 static bool better(enum policy policy, const struct block *one, const struct block *other)
@@ -175,7 +113,7 @@ static struct block **choose(struct freelist *list, size_t need, size_t align)
 static struct block *carve(struct freelist *list, struct block **link, size_t need, size_t align)
 {
 	struct block *block = *link, *rest = block->next;
-	size_t front = front_for(block, need, align), bytes = length(block) - front;
+	size_t front = front_for(block, need, align), bytes = block_length(block) - front;
 
 	if (front > 0) {
 		block->bytes = front;
@@ -202,14 +140,14 @@ static void insert(struct freelist *list, struct block *block, size_t bytes)
 
 	*block = (struct block){ .bytes = bytes, .next = *link };
 	*link = block;
-	if (block->next && end_of(block) == (uintptr_t)block->next) {
+	if (block->next && block_end(block) == (uintptr_t)block->next) {
 		struct block *above = block->next;
 
 		block->bytes += above->bytes;
 		block->next = above->next;
 		wipe(above);
 	}
-	if (below && end_of(below) == (uintptr_t)block) {
+	if (below && block_end(below) == (uintptr_t)block) {
 		below->bytes += block->bytes;
 		below->next = block->next;
 		wipe(block);
@@ -235,15 +173,15 @@ static bool grow(struct freelist *list, size_t need, size_t align)
 {
 	size_t least = need + (align > HEAP_ALIGN ? align + BLOCK_MIN : 0), want = list->total / 4;
 
-	if (least < need || least > SIZE_MAX - PAGE || list->pieces == PIECES)
+	if (least < need || least > SIZE_MAX - PAGE || list->pieces == FREELIST_PIECES)
 		return false;
 	least = (least + PAGE - 1) & ~(PAGE - 1);
 	want = (want < GROW_MIN ? GROW_MIN : want) & ~(PAGE - 1);
 	want = want < least ? least : want;
 
-	void *start = port_reserve(want);
-	if (!start && want > least)
-		start = port_reserve(want = least);
+	void *start;
+	while (!(start = port_reserve(want)) && want > least)
+		want = want / 2 < least ? least : want / 2 & ~(PAGE - 1);
 	if (start)
 		add_piece(list, (uintptr_t)start, want, true);
 	return start;
@@ -254,12 +192,12 @@ static bool cut(struct freelist *list, const struct piece *piece)
 {
 	struct block **link = &list->first;
 
-	while (*link && end_of(*link) < piece->end)
+	while (*link && block_end(*link) < piece->end)
 		link = &(*link)->next;
 	struct block *block = *link;
 	if (!block || (uintptr_t)block > piece->start)
 		return false;
-	size_t below = piece->start - (uintptr_t)block, above = end_of(block) - piece->end;
+	size_t below = piece->start - (uintptr_t)block, above = block_end(block) - piece->end;
 	if ((below && below < BLOCK_MIN) || (above && above < BLOCK_MIN))
 		return false;
 	struct block *rest = block->next;
@@ -331,12 +269,12 @@ static void judge(struct freelist *list, const void *payload)
 
 	if ((uintptr_t)payload % HEAP_ALIGN)
 		port_panic("freelist: misaligned pointer", (uintptr_t)payload);
-	if (!piece_of(list, (uintptr_t)block))
+	if (!piece_with(list, (uintptr_t)block))
 		port_panic("freelist: foreign pointer", (uintptr_t)payload);
-	if (is_used(list, block))
+	if (block_is_used(list, block))
 		return;
 	for (const struct block *free = list->first; free; free = free->next)
-		if (free <= block && (uintptr_t)block < end_of(free))
+		if (free <= block && (uintptr_t)block < block_end(free))
 			port_panic("freelist: double free", (uintptr_t)payload);
 	port_panic("freelist: foreign pointer, not the start of a block", (uintptr_t)payload);
 }
@@ -346,13 +284,13 @@ static void list_free(struct heap *heap, void *payload)
 	struct freelist *list = (struct freelist *)heap;
 
 	judge(list, payload);
-	insert(list, block_of(payload), length(block_of(payload)));
+	insert(list, block_of(payload), block_length(block_of(payload)));
 }
 
 static size_t list_usable(const struct heap *heap, const void *payload)
 {
 	(void)heap;
-	return length(block_of(payload)) - sizeof(struct block);
+	return block_length(block_of(payload)) - sizeof(struct block);
 }
 
 // Shrinks by giving the tail back, grows into a free block right above.
@@ -360,7 +298,7 @@ static bool list_resize(struct heap *heap, void *payload, size_t bytes)
 {
 	struct freelist *list = (struct freelist *)heap;
 	struct block *block = block_of(payload);
-	size_t need = length_for(bytes), have = length(block);
+	size_t need = length_for(bytes), have = block_length(block);
 
 	judge(list, payload);
 	if (!need)
@@ -368,105 +306,19 @@ static bool list_resize(struct heap *heap, void *payload, size_t bytes)
 	if (need > have) {
 		struct block **link = link_above(list, (uintptr_t)block), *above = *link;
 
-		if (!above || end_of(block) != (uintptr_t)above || need - have > length(above))
+		if (!above || block_end(block) != (uintptr_t)above || need - have > block_length(above))
 			return false;
 		*link = above->next;
 		list->rover = holder(list, link);
-		have += length(above);
+		have += block_length(above);
 		wipe(above);
 	}
 	if (have - need >= BLOCK_MIN) {
 		insert(list, block_at((uintptr_t)block + need), have - need);
 		have = need;
 	}
-	block->bytes = have | USED;
+	block->bytes = have | FREELIST_USED;
 	return true;
-}
-
-// ---- check and walk ----
-
-// The last piece of the run of adjacent pieces that starts at piece i.
-static unsigned run_end(const struct freelist *list, unsigned i)
-{
-	while (i + 1 < list->pieces && list->piece[i].end == list->piece[i + 1].start)
-		i++;
-	return i;
-}
-
-static struct verdict check_pieces(const struct freelist *list)
-{
-	size_t total = 0;
-
-	HOLDS("F1", list->pieces <= PIECES, list);
-	for (unsigned i = 0; i < list->pieces; i++) {
-		const struct piece *piece = &list->piece[i];
-
-		HOLDS("F1", piece->start < piece->end && piece->start % HEAP_ALIGN == 0 && piece->end % HEAP_ALIGN == 0, piece);
-		HOLDS("F1", i == 0 || list->piece[i - 1].end <= piece->start, piece);
-		total += piece->end - piece->start;
-	}
-	HOLDS("F1", total == list->total, list);
-	return ALL_HOLD;
-}
-
-static struct verdict check_list(const struct freelist *list)
-{
-	uintptr_t previous = 0;
-	bool rover = !list->rover;
-
-	for (const struct block *block = list->first; block; block = block->next) {
-		HOLDS("F3", (uintptr_t)block > previous && (uintptr_t)block % HEAP_ALIGN == 0, block);
-		HOLDS("F3", piece_of((struct freelist *)(uintptr_t)list, (uintptr_t)block), block);
-		rover |= block == list->rover;
-		previous = (uintptr_t)block;
-	}
-	HOLDS("F7", rover, list->rover);
-	return ALL_HOLD;
-}
-
-static struct verdict list_check(const struct heap *heap)
-{
-	const struct freelist *list = (const struct freelist *)heap;
-	struct verdict verdict = check_pieces(list);
-
-	if (!verdict.broken)
-		verdict = check_list(list);
-	if (verdict.broken)
-		return verdict;
-	const struct block *expected = list->first; // the next free block that the walk over memory has to meet
-	for (unsigned i = 0; i < list->pieces; i = run_end(list, i) + 1) {
-		uintptr_t end = list->piece[run_end(list, i)].end;
-		bool after_free = false;
-
-		for (uintptr_t at = list->piece[i].start; at < end; at = end_of(block_at(at))) {
-			const struct block *block = block_at(at);
-
-			HOLDS("F2", length(block) >= BLOCK_MIN && length(block) % HEAP_ALIGN == 0 && length(block) <= end - at, at);
-			if (block->bytes & USED) {
-				HOLDS("F6", is_used(list, block), at);
-			} else {
-				HOLDS("F4", !after_free, at);
-				HOLDS("F5", block == expected, at);
-				expected = block->next;
-			}
-			after_free = !(block->bytes & USED);
-		}
-	}
-	HOLDS("F5", !expected, expected);
-	return ALL_HOLD;
-}
-
-static void list_walk(const struct heap *heap, heap_visitor *visit, void *context)
-{
-	const struct freelist *list = (const struct freelist *)heap;
-
-	for (unsigned i = 0; i < list->pieces; i = run_end(list, i) + 1) {
-		uintptr_t end = list->piece[run_end(list, i)].end;
-
-		for (uintptr_t at = list->piece[i].start; at < end; at = end_of(block_at(at)))
-			if (!visit(context, block_at(at) + 1, length(block_at(at)) - sizeof(struct block), block_at(at)->bytes & USED))
-				return;
-	}
 }
 
 #define FREELIST_OPS(id, choice)                                                                                               \
@@ -475,7 +327,7 @@ static void list_walk(const struct heap *heap, heap_visitor *visit, void *contex
 		return create(arena, bytes, choice);                                                                           \
 	}                                                                                                                      \
 	const struct heap_ops heap_##id = { .name = #id, .create = id##_create, .alloc = list_alloc, .free = list_free,        \
-		.usable = list_usable, .resize = list_resize, .trim = list_trim, .check = list_check, .walk = list_walk }
+		.usable = list_usable, .resize = list_resize, .trim = list_trim, .check = freelist_check, .walk = freelist_walk }
 
 FREELIST_OPS(first_fit, FIRST_FIT);
 FREELIST_OPS(next_fit, NEXT_FIT);

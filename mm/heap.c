@@ -131,14 +131,14 @@ static void inspect(const struct heap *heap, const void *block)
 	if ((uintptr_t)block % HEAP_ALIGN)
 		port_panic("heap_free: misaligned pointer", (uintptr_t)block);
 	if (seal->front < FRONT_MIN || (seal->front & (seal->front - 1)))
-		port_panic("heap_free: foreign pointer, or its front was overwritten", (uintptr_t)block);
+		port_panic("heap_free: foreign pointer, not the start of a block, or its front was overwritten", (uintptr_t)block);
 
 	const struct tag *tag = tag_of(block);
 
 	if (seal->mark == mark_for(block, seal->front, tag->bytes, SEAL_DEAD))
 		port_panic("heap_free: double free", (uintptr_t)block);
 	if (seal->mark != mark_for(block, seal->front, tag->bytes, SEAL_LIVE))
-		port_panic("heap_free: foreign pointer, or its front was overwritten", (uintptr_t)block);
+		port_panic("heap_free: foreign pointer, not the start of a block, or its front was overwritten", (uintptr_t)block);
 	if (heap->ops->usable(heap, tag) < seal->front + tag->bytes + TAIL)
 		port_panic("heap_free: the block is smaller than its tag says", (uintptr_t)block);
 	for (const unsigned char *zone = (const unsigned char *)block + tag->bytes, *end = zone + TAIL; zone < end; zone++)

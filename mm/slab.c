@@ -278,8 +278,10 @@ void cache_give_slowly(struct kmem_cache *cache, struct magazine *owned, struct 
 {
 	struct magazine *magazine = magazine_ready(cache, owned);
 
-	if (magazine && magazine->top[-1] == object)
+	if (magazine && magazine->top[-1] == object) {
+		put_back(cache, owned, magazine, pin);
 		port_panic("slab: double free", (uintptr_t)object);
+	}
 	if (magazine) {
 		if (magazine->top == magazine->end)
 			flush(cache, magazine, (cache->slots + 1) / 2, EMPTY_KEEP);

@@ -107,7 +107,7 @@ static void free_rarely(struct slab_heap *slabs, struct page *page, void *block)
 		return;
 	}
 	if (page && page->use == PAGE_FREE)
-		port_panic("slab: double free, the page is free", (uintptr_t)block);
+		port_panic("slab: double free or foreign pointer: the page is free", (uintptr_t)block);
 	if (page || vmalloc_bytes(block) == 0)
 		port_panic("slab: foreign pointer", (uintptr_t)block);
 	vfree(block);

@@ -5,7 +5,9 @@
 // The shadow is what finds a block given out twice: the allocator's own records can be consistent and wrong.
 #include <stdlib.h>
 
+#include "../bump.h"
 #include "../fault.h"
+#include "../freelist.h"
 #include "../page.h"
 #include "../slab.h"
 #include "test.h"
@@ -237,4 +239,355 @@ TEST(heap_faults)
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
 		for (uint64_t n = 1; run_model(*ops, 300, n); n++)
 			EXPECT(n < 5000);
+}
+
+// ---- what the entry promises ----
+
+// Under AddressSanitizer the host's port refuses what malloc could never give, instead of ending the test.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+static __attribute__((noinline)) void expect_refusals(const struct heap_ops *ops)
+{
+	machine();
+	struct heap *heap = heap_create(ops, arena(), ARENA_BYTES);
+
+	EXPECT(heap && heap_named(ops->name) == ops);
+	EXPECT(!heap_alloc(heap, 0) && !heap_realloc(heap, NULL, 0));
+	EXPECT(!heap_alloc_zeroed(heap, SIZE_MAX / 2, 3) && !heap_alloc_zeroed(heap, 0, 8));
+	EXPECT(!heap_alloc(heap, SIZE_MAX) && !heap_alloc(heap, SIZE_MAX - 64) && !heap_alloc(heap, SIZE_MAX / 2));
+	EXPECT(!heap_alloc_aligned(heap, 8, (size_t)1 << 63));
+	EXPECT_PANIC("not a power of two", (void)!heap_alloc_aligned(heap, 8, 24));
+	heap_free(heap, NULL);
+	expect_verdict(heap_check(heap), NULL);
+}
+
+TEST(heap_empty_requests)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
+		expect_refusals(*ops);
+	EXPECT(!heap_named("no such heap") && !kmalloc_init("no such heap"));
+}
+
+TEST(heap_too_small_an_arena)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
+		machine();
+		for (size_t bytes = 0; bytes < 64; bytes += 8)
+			EXPECT(!heap_create(*ops, arena(), bytes));
+		EXPECT(!heap_create(*ops, (char *)arena() + 8, ARENA_BYTES - 8));
+	}
+}
+
+// Each mistake of a caller panics with a rule that names it.
+static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
+{
+	machine();
+	struct heap *heap = heap_create(ops, arena(), ARENA_BYTES);
+	char *first = heap_alloc(heap, 100), *middle = heap_alloc(heap, 100), *last = heap_alloc(heap, 100);
+
+	EXPECT_PANIC("misaligned", heap_free(heap, middle + 8));
+	EXPECT_PANIC("not the start of", heap_free(heap, middle + 16));
+	EXPECT_PANIC("foreign", heap_free(heap, pa_pointer(PA(0x80000000 + (20 << 20)))));
+	heap_free(heap, middle);
+	EXPECT_PANIC("double free", heap_free(heap, middle));
+	expect_verdict(heap_check(heap), NULL);
+	heap_free(heap, first);
+	heap_free(heap, last);
+	EXPECT_EQ(live_blocks(heap), 0);
+}
+
+TEST(heap_mistakes)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
+		make_mistakes(*ops);
+}
+
+// At level 1 a write past a block's end is seen when the block is freed.
+static __attribute__((noinline)) void overrun(const struct heap_ops *ops)
+{
+	machine();
+	struct heap *heap = heap_create(ops, arena(), ARENA_BYTES);
+	char *above = heap_alloc(heap, 33), *below = heap_alloc(heap, 33);
+
+	EXPECT_EQ(heap_usable(heap, above), 33);
+	above[33] = 0;
+	EXPECT_PANIC("past its end", heap_free(heap, above));
+	below[-1] ^= 1;
+	EXPECT_PANIC("front was overwritten", heap_free(heap, below));
+}
+
+TEST(heap_red_zones)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops && MM_CHECK > 0; ops++)
+		overrun(*ops);
+}
+
+static size_t given, taken;
+static const void *given_to;
+
+static void count_given(struct heap *heap, void *block, size_t bytes, const void *caller)
+{
+	(void)heap, (void)block;
+	given += bytes;
+	given_to = caller;
+}
+
+static void count_taken(struct heap *heap, void *block, size_t bytes, const void *caller)
+{
+	(void)heap, (void)block, (void)caller;
+	taken += bytes;
+}
+
+TEST(heap_observer_sees_every_block)
+{
+	static const struct heap_observer observer = { count_given, count_taken };
+
+	for (const struct heap_ops *const *ops = HEAPS; *ops && MM_CHECK > 0; ops++) {
+		machine();
+		struct heap *heap = heap_create(*ops, arena(), ARENA_BYTES);
+
+		heap_observer = &observer;
+		given = taken = 0;
+		char *block = heap_alloc_for(heap, 40, 64, &given);
+		EXPECT(given == 40 && given_to == &given);
+		block = heap_realloc(heap, block, 5000);
+		EXPECT(given == 5040 && taken == 40);
+		heap_free(heap, block);
+		EXPECT(given == taken);
+		heap_observer = NULL;
+	}
+}
+
+TEST(kmalloc_over_every_heap)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
+		machine();
+		EXPECT(kmalloc_init((*ops)->name));
+		EXPECT(kmalloc_heap()->ops == *ops);
+		char *block = kmalloc(10), *zeroed = kzalloc(300);
+
+		expect_pattern((unsigned char *)zeroed, 300, 0);
+		memset(block, 7, 10);
+		block = krealloc(block, 3000);
+		expect_pattern((unsigned char *)block, 10, 7);
+		EXPECT(!kmalloc(0));
+		kfree(block);
+		kfree(zeroed);
+		kfree(NULL);
+		expect_verdict(heap_check(kmalloc_heap()), NULL);
+		EXPECT_EQ(live_blocks(kmalloc_heap()), 0);
+	}
+}
+
+TEST(fault_heap_refuses_the_nth)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
+		machine();
+		struct fault_heap fault;
+		struct heap *heap = fault_create(&fault, heap_create(*ops, arena(), ARENA_BYTES));
+		void *one = heap_alloc(heap, 64), *two = heap_realloc(heap, NULL, 64);
+
+		EXPECT(one && two);
+		fault_after(&fault, 2, 1);
+		void *three = heap_alloc(heap, 64);
+		EXPECT(three && !heap_alloc(heap, 64));
+		void *four = heap_alloc(heap, 64);
+		EXPECT(four && fault.calls == 3);
+		fault_after(&fault, 1, UINT64_MAX);
+		EXPECT(!heap_alloc(heap, 1) && !heap_realloc(heap, one, 50000) && heap_usable(heap, one) >= 64);
+		void *all[] = { one, two, three, four };
+		for (unsigned i = 0; i < 4; i++)
+			heap_free(heap, all[i]);
+		expect_verdict(heap_check(heap), NULL);
+		EXPECT_EQ(live_blocks(fault.inner), 0);
+	}
+}
+
+// ---- what the four policies choose ----
+
+// Three holes of different sizes, kept apart by live blocks; where does the next block go?
+TEST(freelist_policies)
+{
+	static const struct {
+		const struct heap_ops *ops;
+		unsigned hole; // that a block of 100 bytes goes to; 3: the rest at the end
+	} expected[] = { { &heap_first_fit, 0 }, { &heap_best_fit, 1 }, { &heap_worst_fit, 3 }, { &heap_next_fit, 2 } };
+	static const size_t sizes[3] = { 600, 200, 400 };
+
+	for (unsigned i = 0; i < 4; i++) {
+		machine();
+		struct heap *heap = heap_create(expected[i].ops, arena(), ARENA_BYTES);
+		char *hole[3];
+
+		for (unsigned j = 0; j < 3; j++) {
+			hole[j] = heap_alloc(heap, sizes[j]);
+			EXPECT(hole[j] && heap_alloc(heap, 16));
+		}
+		heap_free(heap, hole[0]);
+		heap_free(heap, hole[2]);
+		heap_free(heap, hole[1]); // next fit's search goes on after this one
+		char *block = heap_alloc(heap, 100);
+		unsigned found = 3;
+
+		for (unsigned j = 0; j < 3; j++)
+			if (block >= hole[j] && block < hole[j] + sizes[j])
+				found = j;
+		EXPECT_EQ(found, expected[i].hole);
+	}
+}
+
+TEST(freelist_gives_regions_back)
+{
+	machine();
+	size_t reserved = host_reserved();
+	struct heap *heap = heap_create(&heap_best_fit, arena(), ARENA_BYTES);
+	char *block[20];
+
+	for (unsigned i = 0; i < 20; i++)
+		EXPECT((block[i] = heap_alloc(heap, 60000)));
+	EXPECT(host_reserved() > reserved && ((struct freelist *)heap)->pieces > 2);
+	for (unsigned i = 0; i < 20; i += 2)
+		heap_free(heap, block[i]);
+	heap_trim(heap);
+	expect_verdict(heap_check(heap), NULL);
+	for (unsigned i = 1; i < 20; i += 2)
+		heap_free(heap, block[i]);
+	heap_trim(heap);
+	EXPECT_EQ(host_reserved(), reserved);
+	EXPECT_EQ(((struct freelist *)heap)->pieces, 1);
+}
+
+TEST(bump_takes_back_the_last)
+{
+	machine();
+	struct heap *heap = heap_create(&heap_bump, arena(), ARENA_BYTES);
+	char *keep = heap_alloc(heap, 24), *one = heap_alloc(heap, 100), *two = heap_alloc(heap, 200), *three = heap_alloc(heap, 300);
+
+	heap_free(heap, three);
+	EXPECT(heap_alloc(heap, 40) == (void *)three); // the last block's place at once
+	heap_free(heap, one);
+	heap_free(heap, three);
+	heap_free(heap, two); // and the dead ones below with it
+	EXPECT(heap_alloc(heap, 500) == (void *)one);
+	heap_free(heap, one);
+	heap_free(heap, keep);
+	EXPECT(((struct bump *)heap)->live == 0 && ((struct bump *)heap)->region->last == NULL);
+}
+
+// ---- each invariant, broken on purpose ----
+
+static struct block *block_of(void *payload) // of the free list, below what the entry adds
+{
+	return (struct block *)((char *)payload - (MM_CHECK ? 32 : 0)) - 1;
+}
+
+static struct freelist *some_freelist(void *block[4])
+{
+	machine();
+	struct heap *heap = heap_create(&heap_first_fit, arena(), ARENA_BYTES);
+
+	for (unsigned i = 0; i < 4; i++)
+		EXPECT((block[i] = heap_alloc(heap, 96)));
+	heap_free(heap, block[0]);
+	heap_free(heap, block[2]);
+	expect_verdict(heap_check(heap), NULL);
+	return (struct freelist *)heap;
+}
+
+#define BREAK(id, place, value)                                                        \
+	do {                                                                           \
+		__typeof__(place) saved_ = (place);                                    \
+		(place) = (value);                                                     \
+		expect_verdict(heap_check(heap), id);                                  \
+		(place) = saved_;                                                      \
+		expect_verdict(heap_check(heap), NULL);                                \
+	} while (0)
+
+TEST(freelist_invariants)
+{
+	void *block[4];
+	struct freelist *list = some_freelist(block);
+	struct heap *heap = &list->heap;
+	struct block *low = block_of(block[0]), *used = block_of(block[1]), *high = block_of(block[2]);
+
+	BREAK("F1", list->total, list->total + 16);
+	BREAK("F1", list->piece[0].end, list->piece[0].start);
+	BREAK("F2", used->bytes, (size_t)1 << 40 | FREELIST_USED);
+	BREAK("F2", used->bytes, FREELIST_USED);
+	BREAK("F3", high->next, low); // a ring
+	BREAK("F3", high->next, (struct block *)16);
+	BREAK("F5", list->first, high); // a free block is not in the list
+	BREAK("F6", used->cookie, used->cookie ^ 1);
+	BREAK("F7", list->rover, used);
+
+	// Two free blocks that touch: the free block at the end is cut in two.
+	struct block *end = high->next, *tail = (struct block *)((uintptr_t)end + 64);
+	tail->bytes = end->bytes - 64;
+	tail->next = NULL;
+	end->bytes = 64;
+	end->next = tail;
+	expect_verdict(heap_check(heap), "F4");
+}
+
+TEST(bump_invariants)
+{
+	machine();
+	struct heap *heap = heap_create(&heap_bump, arena(), ARENA_BYTES);
+	struct bump *bump = (struct bump *)heap;
+	struct bump_piece *piece = NULL;
+
+	for (unsigned i = 0; i < 3; i++) {
+		EXPECT(heap_alloc(heap, 64));
+		if (i == 1)
+			piece = bump->region->last;
+	}
+	BREAK("B1", bump->region->next, bump->region->end + 16);
+	BREAK("B2", piece->units, 0);
+	BREAK("B2", piece->units, 1000);
+	BREAK("B3", piece->below, 1);
+	BREAK("B4", piece->cookie, 0);
+	BREAK("B5", bump->live, 2);
+	BREAK("B6", bump->region->last, piece);
+}
+
+static bool walk_odd(void *context, heap_visitor *visit, void *visitor_context)
+{
+	return visit(visitor_context, context, 0, true);
+}
+
+static void *odd_block;
+
+static void odd_walk(const struct heap *heap, heap_visitor *visit, void *context)
+{
+	(void)heap;
+	walk_odd(odd_block, visit, context);
+}
+
+static struct verdict odd_check(const struct heap *heap)
+{
+	(void)heap;
+	return ALL_HOLD;
+}
+
+TEST(heap_invariants)
+{
+	static size_t tag[8] = { SIZE_MAX };
+	static const struct heap_ops odd = { .name = "odd", .walk = odd_walk, .check = odd_check };
+	struct heap heap = { 0 };
+
+	expect_verdict(heap_check(&heap), "H1");
+	heap.ops = &odd;
+	odd_block = (char *)tag + 8;
+	expect_verdict(heap_check(&heap), "H2"); // empty, too
+	if (MM_CHECK == 0)
+		return;
+	machine();
+	struct heap *whole = heap_create(&heap_first_fit, arena(), ARENA_BYTES);
+	volatile size_t *block = heap_alloc(whole, 64);
+	block[-4] = SIZE_MAX / 2; // the tag's bytes
+	expect_verdict(heap_check(whole), "H3");
 }
