@@ -23,7 +23,6 @@ TEST(open_missing)
 	EXPECT(open("nothing", O_WRONLY), -1);
 	EXPECT(open("nothing", O_RDWR), -1);
 	EXPECT(open("nowhere/nothing", O_RDWR | O_CREATE), -1);
-	EXPECT(open("", O_RDONLY), -1);
 	CHECK(!exists("nothing"));
 }
 

@@ -15,11 +15,10 @@
 extern const struct test *const tests_start[], *const tests_end[];
 
 static struct meminfo info;
+static struct psinfo processes[NPROC];
 
 static int process_count(void)
 {
-	static struct psinfo processes[NPROC];
-
 	return ps(processes, NPROC);
 }
 
@@ -168,6 +167,7 @@ int main(int argc, char *argv[])
 		quick = true;
 		first = 2;
 	}
+	memset(processes, 1, sizeof(processes)); // our own pages must not appear between two counts
 	steps_per_ms();
 	clean_up(); // of an earlier run that was cut short
 	for (const struct test *const *test = tests_start; test < tests_end; test++) {

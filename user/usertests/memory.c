@@ -172,9 +172,11 @@ TEST(counters_are_readable)
 static int __attribute__((noinline)) recurse(int bytes)
 {
 	volatile char frame[1024];
+	int result;
 
-	frame[0] = (char)bytes;
-	return bytes <= 0 ? 0 : recurse(bytes - 1100) + frame[0] * 0;
+	frame[0] = 1;
+	result = bytes > 0 ? recurse(bytes - (int)sizeof(frame)) : 0;
+	return result + frame[0]; // used after the call: each level keeps its frame
 }
 
 static void deep(void *bytes)

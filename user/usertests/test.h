@@ -25,7 +25,8 @@ struct test {
 #define REGISTER(id, is_slow)                                                                                    \
 	static void id(void);                                                                                    \
 	static const struct test test_##id = { #id, id, is_slow };                                               \
-	static const struct test *const entry_##id __attribute__((section(".tests"), used)) = &test_##id;        \
+	static const struct test *const entry_##id __attribute__((section(".tests"), used, no_reorder)) =               \
+		&test_##id;                                                                                      \
 	static void id(void)
 #define TEST(id)      REGISTER(id, false)
 #define SLOW_TEST(id) REGISTER(id, true)
