@@ -55,13 +55,15 @@ def make(*arguments):
     with _build_lock:
         lock = _build_locks.setdefault(arguments, threading.Lock())
     with lock:
-        if arguments not in _built:
+        first = arguments not in _built
+        if first:
             environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
             _built[arguments] = subprocess.run(["make", "-s", "-j2", *arguments], cwd=TOP, text=True, env=environment,
                                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         result = _built[arguments]
     if result.returncode != 0:
-        raise Failure(f"make {' '.join(arguments)} fails:\n{result.stdout}{result.stderr}")
+        output = f":\n{result.stdout}{result.stderr}" if first else ", as said above"
+        raise Failure(f"make {' '.join(arguments)} fails{output}")
     return result.stdout
 
 

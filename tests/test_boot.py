@@ -7,27 +7,26 @@ from suite import Failure, Machine, expect_that, test
 
 @test(weight=5, cases=[(1, "64M"), (2, "128M"), (4, "1G"), (8, "8G"), (1, "8G"), (8, "64M"), (3, "515M")])
 def to_the_prompt(smp, memory):
+    """All harts and nearly all memory are in use, at no more than 16 bytes of records a page."""
+    megabytes = int(memory[:-1]) * (1024 if memory.endswith("G") else 1)
     with Machine(smp=smp, memory=memory) as m:
         m.boot()
-        report = m.sh("free")
-        match = re.search(r"(\d+)\s+(?:CPUs?|harts?)", report, re.IGNORECASE) or re.search(r"(\d+) harts?", m.text)
-        expect_that(match and int(match.group(1)) == smp, f"expected {smp} harts:\n{m.text}")
-        expect_that("hello" in m.sh("echo hello"), m.tail())
-
-
-@test(cases=["buddy", "bitmap", "stack"])
-def page_engine(name):
-    with Machine(append=f"pages={name}") as m:
-        m.boot()
-        expect_that(name in m.sh("free"), f"free does not name the engine {name}; {m.tail()}")
+        harts = re.search(r"^harts: (\d+)", m.text, re.M)
+        expect_that(harts and int(harts.group(1)) == smp, f"expected {smp} harts; {m.tail()}")
+        pages = re.search(r"memory: (\d+) MiB of RAM, (\d+) pages managed", m.text)
+        expect_that(pages and int(pages.group(1)) == megabytes and int(pages.group(2)) * 4096 > 0.97 * (megabytes << 20), m.tail())
+        metadata = re.search(r"([\d.]+) bytes of metadata a page", m.text)
+        expect_that(metadata and float(metadata.group(1)) <= 16, f"records of more than 16 bytes a page; {m.tail()}")
         expect_that("hello" in m.sh("echo hello | cat"), m.tail())
 
 
-@test(cases=["slab", "first_fit", "next_fit", "best_fit", "worst_fit"])
-def kernel_heap(name):
-    with Machine(append=f"heap={name}") as m:
+@test(cases=[("pages", "buddy"), ("pages", "bitmap"), ("pages", "stack"), ("heap", "slab"), ("heap", "first_fit"), ("heap", "next_fit"),
+             ("heap", "best_fit"), ("heap", "worst_fit")])
+def allocator(argument, name):
+    with Machine(append=f"{argument}={name}") as m:
         m.boot()
-        expect_that(name in m.sh("free"), f"free does not name the heap {name}; {m.tail()}")
+        expect_that(re.search(rf"^{argument}: {name}\b", m.text, re.M), f"{argument}={name} is not in use; {m.tail()}")
+        expect_that(name in m.sh("meminfo"), f"meminfo does not name {name}; {m.tail()}")
         expect_that("hello" in m.sh("echo hello | cat"), m.tail())
 
 

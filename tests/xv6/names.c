@@ -86,9 +86,9 @@ main(int argc, char **argv)
       ;
   if(kill(n) < 0 || wait(&status) != n || status != -1)
     fail("kill");
-  if(uptime() < 0 || getpid() <= 0 || mknod("names.node", CONSOLE, 0) < 0 || unlink("names.node") < 0)
+  if(uptime() < 0 || getpid() <= 0 || mknod("names.node", 1, 0) < 0 || unlink("names.node") < 0)
     fail("the rest");
-  printf("%d %x %p %s %c %l%%\n", -1, 255, (void *) 16, "text", 'c');
+  printf("%d %x %p %s %c %ld %lu %%\n", -1, 255, (void *) 16, "text", 'c', 1234567890123L, 1234567890123UL);
   printf("names: all there in %s, call %d\n", argv[0], SYS_getpid);
   exit(0);
 }
