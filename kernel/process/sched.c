@@ -144,15 +144,17 @@ static bool sleep_on(struct wait_queue *queue, struct lock *lock, bool steady)
 	struct process *self = process_current();
 
 	lock_acquire(&sched_lock);
-	if (lock)
-		lock_release(lock);
-	if (steady || !self->killed) {
+	bool go = steady || !self->killed;
+	if (go) {
 		self->state = PROCESS_SLEEPING;
 		self->steady = steady;
 		self->waiting_on = queue;
 		push(queue, self);
-		give_up(self);
 	}
+	if (lock)
+		lock_release(lock); // after the push: see sched_wakeup
+	if (go)
+		give_up(self);
 	bool killed = self->killed;
 	lock_release(&sched_lock);
 	if (lock)
