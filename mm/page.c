@@ -82,6 +82,8 @@ static struct page *block_of(pa_t page, const struct rules *rules)
 
 static void verify(const struct zone *zone)
 {
+	if (zone->total == 0)
+		return;
 	struct verdict verdict = page_state.engine->check(zone);
 	if (verdict.broken)
 		port_panic(verdict.broken, verdict.where);
@@ -161,9 +163,9 @@ static inline pa_t slot_take(uint64_t *slot)
 	return PA(__atomic_exchange_n(slot, 0, __ATOMIC_ACQUIRE));
 }
 
-static inline bool cache_is_empty(const struct cache *cache)
+static inline bool cache_is_empty(const struct cache *cache) // also before page_init
 {
-	return cache->top == cache->slot;
+	return (uintptr_t)cache->top <= (uintptr_t)cache->slot;
 }
 
 static inline bool cache_is_full(const struct cache *cache)

@@ -57,7 +57,7 @@ struct span {
 	uintptr_t records;     // where the record of the first page is
 	uint32_t first, count; // frames
 };
-#define PAGE_SPANS 32
+#define PAGE_SPANS 32u
 
 // One CPU's free pages: slots below `top` may hold one each (its address), all others are 0. Only the owner moves `top` and fills
 // slots; any CPU may empty one, by an atomic exchange. 512 bytes, so that CPUs share no line.

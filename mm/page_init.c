@@ -79,7 +79,6 @@ static bool span_add(uint64_t first, uint64_t last)
 static bool find_spans(const struct memblock *mb)
 {
 	uint64_t cursor = 0, first, last;
-	page_state.span_count = 0;
 	while (next_pages(mb, &cursor, &first, &last))
 		if (!span_add(first, last))
 			return false;
@@ -168,18 +167,14 @@ static void create_zones(const struct page_config *config)
 		page_state.zones[i].lock.name = page_state.zones[i].name;
 		page_state.zones[i].reserve = config->reserve;
 	}
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		page_state.caches[cpu].top = page_state.caches[cpu].slot;
-		for (unsigned i = 0; i < CACHE_SLOTS; i++)
-			page_state.caches[cpu].slot[i] = 0;
-	}
 }
 
 // Opens the window on the largest run of the cached zone.
 static void open_window(void)
 {
 	const struct zone *zone = page_state.cached;
-	page_state.window = (struct window){ 0 };
 	for (unsigned i = 0; i < page_state.span_count; i++) {
 		const struct span *span = &page_state.spans[i];
 		uint32_t from = span->first > zone->first ? span->first : zone->first;
@@ -216,14 +211,14 @@ static void add_pages(uint32_t frame, uint32_t count)
 
 bool page_init(struct memblock *mb, const struct page_config *config)
 {
-	page_state.engine = NULL;
+	__builtin_memset(&page_state, 0, sizeof page_state);
 	const struct page_engine *engine = engine_named(config->engine);
 	if (!engine || !find_spans(mb))
 		return false;
 	page_state.engine = engine;
 	create_zones(config);
 	if (!place_tables(mb)) {
-		page_state.engine = NULL;
+		__builtin_memset(&page_state, 0, sizeof page_state);
 		return false;
 	}
 	for (unsigned i = 0; i < PAGE_ZONES; i++)

@@ -1,0 +1,287 @@
+// page_model.c: see page_model.h.
+#include "page_model.h"
+
+#define PAGES    ((uint64_t)4 << 20) // 16 GiB of physical space
+#define NOT_OURS UINT16_MAX
+
+static uint16_t shadow[PAGES]; // of each page: block + 1, 0 free, NOT_OURS
+static uint64_t first_page, last_page; // of those under management
+struct model model;
+
+const char *const ENGINES[3] = { "buddy", "bitmap", "stack" };
+
+#define MIB ((uint64_t)1 << 20)
+const struct machine MACHINES[] = {
+	{ "one range, its start reserved", { { 2048 * MIB, 2056 * MIB } }, { { 2048 * MIB, 2048 * MIB + 0x80000 } }, 2052 * MIB },
+	{ "40 pages at an odd place", { { 0x80003000, 0x80003000 + 40 * 4096 } }, { { 0 } }, 0 },
+	{ "no normal zone", { { 2048 * MIB, 2050 * MIB } }, { { 0 } }, 4096 * MIB },
+	{ "ends in the middle of pages, the limit in the middle of blocks", { { 0x80000123, 0x80234567 }, { 0x80236001, 0x80580fff } },
+	  { { 0x80100800, 0x80103801 }, { 0x80300000, 0x80300001 } }, 0x80223000 },
+	{ "small holes", { { 0x80000000, 0x80100000 }, { 0x80180000, 0x80200000 }, { 0x80201000, 0x80202000 }, { 0x80400000, 0x80500000 } },
+	  { { 0x80007000, 0x80009000 }, { 0x80450000, 0x80451000 } }, 0x80190000 },
+	{ "large holes", { { 2048 * MIB, 2050 * MIB }, { 2304 * MIB + 0x5000, 2305 * MIB }, { 4096 * MIB, 4098 * MIB }, { 8192 * MIB + 0x3ff000, 8200 * MIB } },
+	  { { 4097 * MIB, 4097 * MIB + 1 } }, 3072 * MIB },
+	{ "the limit in a hole, and low memory from address 0", { { 0, 2 * MIB }, { 2048 * MIB, 2051 * MIB } }, { { 0x9000, 0x20000 } }, 1024 * MIB },
+	{ "reservations between most pages", { { 0x80000000, 0x80012000 } },
+	  { { 0x80001000, 0x80002000 }, { 0x80003000, 0x80004000 }, { 0x80005000, 0x80006000 }, { 0x80007800, 0x80007801 }, { 0x80009000, 0x8000a000 } }, 0x80008000 },
+};
+const unsigned MACHINE_COUNT = sizeof MACHINES / sizeof *MACHINES;
+
+void model_boot(const struct machine *machine, struct memblock *mb)
+{
+	*mb = (struct memblock){ 0 };
+	host_reset();
+	for (const struct memblock_range *ram = machine->ram; ram->end > 0; ram++)
+		host_ram(ram->start, ram->end - ram->start, mb);
+	for (const struct memblock_range *range = machine->reserved; range->end > 0; range++)
+		EXPECT(memblock_reserve(mb, PA(range->start), range->end - range->start));
+}
+
+// What memblock has free after page_init, in whole pages, is what page_init took over.
+static void learn_pages(void)
+{
+	uint64_t cursor = 0;
+	struct memblock_range range;
+	memset(shadow, 0xff, sizeof shadow);
+	first_page = PAGES;
+	last_page = model.total = 0;
+	while (memblock_next_free(&model.mb, &cursor, &range)) {
+		for (uint64_t page = (range.start + 4095) / 4096; (page + 1) * 4096 <= range.end; page++) {
+			if (page == 0)
+				continue;
+			shadow[page] = 0;
+			model.total++;
+			first_page = first_page < page ? first_page : page;
+			last_page = page;
+		}
+	}
+	model.free = model.total;
+}
+
+void model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit))
+{
+	memset(&model, 0, sizeof model);
+	model.machine = machine;
+	model.cpus = cpus;
+	model.reserve = reserve;
+	model.random = random;
+	model_boot(machine, &model.mb);
+	struct page_config config = { engine, PA(machine->dma_limit), cpus, reserve };
+	EXPECT(page_init(&model.mb, &config));
+	learn_pages();
+	EXPECT_EQ(page_total_count(), model.total);
+	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT(strcmp(page_engine_name(), engine) == 0);
+	EXPECT_VERDICT(page_check(), NULL);
+}
+
+uint64_t model_page(size_t n)
+{
+	uint64_t page = first_page;
+	while (shadow[page] == NOT_OURS || n-- > 0)
+		page++;
+	return page * 4096;
+}
+
+// ---- the oracle
+
+static bool in_zone(uint64_t page, unsigned zone) // 0: DMA, 1: normal
+{
+	return (page * 4096 >= model.machine->dma_limit) == (zone == 1);
+}
+
+static bool run_is_free(uint64_t page, uint64_t size, unsigned zone)
+{
+	for (uint64_t i = 0; i < size; i++)
+		if (page + i >= PAGES || shadow[page + i] != 0 || !in_zone(page + i, zone))
+			return false;
+	return true;
+}
+
+// Whether the zone can give a block: an aligned run is free, and what remains covers the reserve.
+static bool zone_can(unsigned zone, unsigned order, unsigned flags)
+{
+	uint64_t size = 1u << order, free = 0;
+	bool fits = false;
+	for (uint64_t page = first_page; page <= last_page; page++)
+		free += shadow[page] == 0 && in_zone(page, zone);
+	for (uint64_t page = first_page / size * size; page <= last_page && !fits; page += size)
+		fits = run_is_free(page, size, zone);
+	return fits && free >= size + (flags & PAGE_ATOMIC ? 0 : model.reserve);
+}
+
+static bool can(unsigned order, unsigned flags)
+{
+	return order <= PAGE_MAX_ORDER && (zone_can(0, order, flags) || (!(flags & PAGE_DMA) && zone_can(1, order, flags)));
+}
+
+// ---- calls
+
+static void expect_zero(pa_t start, unsigned order)
+{
+	const uint64_t *word = pa_pointer(start);
+	for (uint64_t i = 0; i < 512u << order; i++)
+		EXPECT_EQ(word[i], 0);
+}
+
+// The first and last word of each page say whose it is.
+static void sign(const struct model_block *block)
+{
+	uint64_t *word = pa_pointer(block->start);
+	for (uint64_t i = 0; i < 1u << block->order; i++)
+		word[i * 512] = word[i * 512 + 511] = block->start.raw + i;
+}
+
+static void expect_signed(const struct model_block *block)
+{
+	const uint64_t *word = pa_pointer(block->start);
+	for (uint64_t i = 0; i < 1u << block->order; i++) {
+		EXPECT_EQ(word[i * 512], block->start.raw + i);
+		EXPECT_EQ(word[i * 512 + 511], block->start.raw + i);
+	}
+}
+
+static void adopt(unsigned index, pa_t start, unsigned order, unsigned flags)
+{
+	uint64_t first = start.raw / 4096, size = 1u << order;
+	EXPECT_EQ(start.raw % (size * 4096), 0);
+	for (uint64_t page = first; page < first + size; page++) {
+		EXPECT(page < PAGES && shadow[page] == 0); // in range, and nobody else's
+		EXPECT(!(flags & PAGE_DMA) || in_zone(page, 0));
+		shadow[page] = (uint16_t)(index + 1);
+		EXPECT(page_is_allocated(PA(page * 4096)));
+	}
+	if (flags & PAGE_ZERO)
+		expect_zero(start, order);
+	model.block[index] = (struct model_block){ start, order, 1, false };
+	sign(&model.block[index]);
+	model.free -= size;
+	model.live++;
+	EXPECT_EQ(page_refs(start), 1);
+	EXPECT_EQ(page_order(start), order);
+	EXPECT(page_of(start)->owner == 0 && page_of(start)->tag == 0);
+	page_of(start)->owner = index; // both are the owner's to use
+	page_of(start)->tag = (uint16_t)index;
+}
+
+unsigned model_alloc(unsigned order, unsigned flags)
+{
+	unsigned index = 0;
+	while (index < MODEL_BLOCKS && model.block[index].refs > 0)
+		index++;
+	EXPECT(index < MODEL_BLOCKS);
+	// With one CPU it is known which zone a single page comes from.
+	bool normal = model.cpus == 1 && order == 0 && !(flags & PAGE_DMA) && zone_can(1, 0, flags);
+	pa_t start = page_alloc(order, flags);
+	if (pa_is_none(start)) {
+		EXPECT(!can(order, flags));
+		index = MODEL_BLOCKS;
+	} else {
+		EXPECT(!normal || in_zone(start.raw / 4096, 1));
+		adopt(index, start, order, flags);
+	}
+	EXPECT_EQ(page_free_count(), model.free);
+	return index;
+}
+
+void model_free(unsigned index)
+{
+	struct model_block *block = &model.block[index];
+	expect_signed(block);
+	EXPECT_EQ(page_refs(block->start), block->refs);
+	page_free(block->start);
+	if (--block->refs > 0)
+		return;
+	for (uint64_t i = 0; i < 1u << block->order; i++) {
+		shadow[block->start.raw / 4096 + i] = 0;
+		EXPECT(!page_is_allocated(PA(block->start.raw + i * 4096)));
+	}
+	model.free += 1u << block->order;
+	model.live--;
+	EXPECT_EQ(page_refs(block->start), 0);
+	EXPECT_EQ(page_free_count(), model.free);
+}
+
+static unsigned any_block(void) // MODEL_BLOCKS: there is none
+{
+	unsigned start = (unsigned)model.random(MODEL_BLOCKS);
+	for (unsigned i = 0; i < MODEL_BLOCKS; i++)
+		if (model.block[(start + i) % MODEL_BLOCKS].refs > 0)
+			return (start + i) % MODEL_BLOCKS;
+	return MODEL_BLOCKS;
+}
+
+static void misuse(unsigned index)
+{
+	struct model_block *block = &model.block[index];
+	if (block->order > 0)
+		EXPECT_PANIC("inside a block", page_free(PA(block->start.raw + 4096 * (1 + model.random((1u << block->order) - 1)))));
+	EXPECT_PANIC("misaligned", page_share(PA(block->start.raw + 1 + model.random(4095))));
+	uint64_t page = first_page + model.random(last_page - first_page + 1);
+	if (shadow[page] == 0)
+		EXPECT_PANIC("free already", page_free(PA(page * 4096)));
+	if (shadow[page] == NOT_OURS)
+		EXPECT_PANIC("foreign", page_free(PA(page * 4096)));
+}
+
+void model_step(void)
+{
+	static const uint8_t orders[] = { 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11 };
+	uint64_t what = model.random(100);
+	unsigned index = what < 50 ? 0 : any_block();
+	host_cpu((unsigned)model.random(model.cpus));
+	if (what < 50)
+		model_alloc(orders[model.random(sizeof orders)], (unsigned)model.random(8));
+	else if (what >= 98)
+		page_drain();
+	else if (index == MODEL_BLOCKS)
+		return;
+	else if (what < 90)
+		model_free(index);
+	else if (what < 94)
+		misuse(index);
+	else {
+		page_share(model.block[index].start);
+		model.block[index].refs++;
+	}
+}
+
+static void expect_reports(void)
+{
+	struct page_zone_report report[PAGE_ZONES];
+	size_t total = 0, free = 0;
+	unsigned zones = page_report(report);
+	for (unsigned i = 0; i < zones; i++) {
+		size_t blocks = 0;
+		for (unsigned order = 0; order <= PAGE_MAX_ORDER; order++)
+			blocks += report[i].blocks[order] << order;
+		EXPECT_EQ(blocks, report[i].free);
+		EXPECT(report[i].start < report[i].end);
+		total += report[i].total;
+		free += report[i].free + report[i].cached;
+	}
+	EXPECT_EQ(total, model.total);
+	EXPECT_EQ(free, model.free);
+}
+
+void model_finish(void)
+{
+	EXPECT_VERDICT(page_check(), NULL);
+	expect_reports();
+	for (unsigned i = 0; i < MODEL_BLOCKS; i++)
+		while (model.block[i].refs > 0)
+			model_free(i);
+	EXPECT_EQ(model.free, model.total);
+	EXPECT_EQ(page_free_count(), model.total);
+	page_drain();
+	expect_reports();
+	EXPECT_VERDICT(page_check(), NULL);
+	unsigned order = PAGE_MAX_ORDER;
+	while (order > 0 && !can(order, PAGE_ATOMIC))
+		order--;
+	unsigned largest = model_alloc(order, PAGE_ATOMIC | PAGE_ZERO); // model_alloc: refused only when nothing fits
+	EXPECT(largest < MODEL_BLOCKS);
+	model_free(largest);
+	page_drain();
+	EXPECT_VERDICT(page_check(), NULL);
+}

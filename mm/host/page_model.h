@@ -1,0 +1,49 @@
+// page_model.h: physical pages beside a shadow that knows the owner of each page: used by test_page.c and fuzz_page.c.
+//
+//     a machine (ranges of RAM, reservations in them, a DMA limit)  --memblock--> page_init --> page_alloc, page_free, ...
+//                                                                                     |  each call is compared
+//     shadow[page] = 0: free, n: block n, NOT_OURS                                    v
+//
+// Tested at each step: blocks are in range, aligned and disjoint; zeroed where asked; nobody else writes into them; the free count
+// is exact; memory is refused exactly when nothing fits. At the end everything is back and the largest block allocates again.
+#pragma once
+
+#include "../page.h"
+#include "test.h"
+
+#define MODEL_BLOCKS 4096u // the most live blocks
+
+struct machine {
+	const char *name;
+	struct memblock_range ram[9], reserved[9]; // ended by an empty one
+	uint64_t dma_limit;
+};
+extern const struct machine MACHINES[];
+extern const unsigned MACHINE_COUNT;
+extern const char *const ENGINES[3];
+
+struct model_block {
+	pa_t start;
+	unsigned order, refs;
+	bool filled; // with its own pattern
+};
+
+struct model {
+	const struct machine *machine;
+	struct memblock mb;
+	unsigned cpus;
+	size_t reserve;
+	size_t total, free;
+	struct model_block block[MODEL_BLOCKS]; // order and refs of live ones; refs 0: not used
+	unsigned live;
+	uint64_t (*random)(uint64_t limit);
+};
+extern struct model model;
+
+void model_boot(const struct machine *machine, struct memblock *mb); // RAM and reservations only
+void model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit));
+void model_step(void);  // one call, drawn from `random`
+void model_finish(void);
+unsigned model_alloc(unsigned order, unsigned flags); // index of the block, MODEL_BLOCKS when refused
+void model_free(unsigned index);
+uint64_t model_page(size_t n); // address of the n-th page under management

@@ -1,0 +1,490 @@
+// test_page.c: physical pages: every engine on every machine of page_model.c against the shadow, then rule by rule.
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "../page_engine.h"
+#include "page_model.h"
+
+// ---- the model; one test body for all engines
+
+static void run_model(const char *engine, unsigned steps)
+{
+	for (unsigned i = 0; i < MACHINE_COUNT; i++) {
+		for (unsigned variant = 0; variant < 3; variant++) {
+			static const unsigned cpus[] = { 1, 4, 16 }, reserve[] = { 0, 5, 16 };
+			model_start(engine, &MACHINES[i], cpus[variant], reserve[variant], random_below);
+			for (unsigned step = 0; step < steps; step++) {
+				model_step();
+				if (step % 64 == 0)
+					EXPECT_VERDICT(page_check(), NULL);
+			}
+			model_finish();
+		}
+	}
+}
+
+#define STEPS (MM_CHECK ? 150u : 700u)
+
+TEST(page_model_buddy)
+{
+	run_model("buddy", STEPS);
+}
+
+TEST(page_model_bitmap)
+{
+	run_model("bitmap", STEPS);
+}
+
+TEST(page_model_stack)
+{
+	run_model("stack", STEPS);
+}
+
+// ---- to the last page and back, on every machine
+
+static void exhaust(const char *engine, const struct machine *machine, unsigned order)
+{
+	model_start(engine, machine, 4, 0, random_below);
+	while (model.live < MODEL_BLOCKS && model_alloc(order, PAGE_ATOMIC) < MODEL_BLOCKS)
+		host_cpu((unsigned)random_below(4));
+	EXPECT(order > 0 || model.free == 0);
+	EXPECT_VERDICT(page_check(), NULL);
+	model_finish();
+}
+
+TEST(page_exhaustion)
+{
+	for (unsigned e = 0; e < 3; e++)
+		for (unsigned m = 0; m < MACHINE_COUNT; m++)
+			for (unsigned order = 0; order <= PAGE_MAX_ORDER; order += 1 + order / 3)
+				exhaust(ENGINES[e], &MACHINES[m], order);
+}
+
+// ---- caches
+
+// A page that lies in another CPU's cache is found before memory is refused.
+TEST(page_caches_are_searched_before_memory_is_refused)
+{
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &MACHINES[1], 4, 0, random_below);
+		unsigned hidden = model_alloc(0, 0);
+		while (model_alloc(0, 0) < MODEL_BLOCKS)
+			;
+		model_free(hidden); // into CPU 0's cache
+		host_cpu(3);
+		EXPECT(model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS);
+		EXPECT(model_alloc(0, PAGE_ATOMIC) == MODEL_BLOCKS);
+		model_finish();
+	}
+}
+
+// Pages that lie in caches join into a large block when one is needed.
+TEST(page_caches_give_way_to_a_large_block)
+{
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &MACHINES[2], 2, 0, random_below);
+		for (unsigned cpu = 0; cpu < 2; cpu++) {
+			host_cpu(cpu);
+			model_free(model_alloc(0, 0)); // leaves a batch in the cache
+		}
+		unsigned blocks = 0;
+		while (model_alloc(5, 0) < MODEL_BLOCKS)
+			blocks++;
+		EXPECT(blocks >= model.total / 32 - 1);
+		model_finish();
+	}
+}
+
+TEST(page_fast_path_takes_no_lock)
+{
+	model_start("buddy", &MACHINES[0], 2, 16, random_below);
+	pa_t page[8];
+	page_free(page_alloc(0, 0));
+	uint64_t before = page_lock_acquisitions();
+	for (unsigned i = 0; i < 1000; i++) {
+		for (unsigned k = 0; k < 8; k++)
+			page[k] = page_alloc(0, 0);
+		for (unsigned k = 0; k < 8; k++)
+			page_free(page[k]);
+	}
+	EXPECT_EQ(page_lock_acquisitions(), before);
+	before = page_lock_acquisitions(); // a long way up and down: a lock for each batch, and no more at the turn
+	unsigned index[512];
+	for (unsigned i = 0; i < 512; i++)
+		index[i] = model_alloc(0, 0);
+	for (unsigned i = 0; i < 512; i++)
+		model_free(index[i]);
+	EXPECT(page_lock_acquisitions() - before <= 2 * 512 / CACHE_BATCH + 2);
+	model_finish();
+}
+
+// ---- zones and the reserve
+
+TEST(page_normal_memory_goes_first)
+{
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &MACHINES[0], 1, 0, random_below);
+		struct page_zone_report report[PAGE_ZONES];
+		EXPECT_EQ(page_report(report), 2);
+		for (size_t i = 0; i < report[1].total; i++)
+			EXPECT(page_alloc(0, 0).raw >= MACHINES[0].dma_limit);
+		EXPECT(page_alloc(0, 0).raw < MACHINES[0].dma_limit);
+		EXPECT(!pa_is_none(page_alloc(0, PAGE_DMA)));
+		EXPECT(!pa_is_none(page_alloc(3, PAGE_KERNEL)));
+		EXPECT_VERDICT(page_check(), NULL);
+	}
+}
+
+TEST(page_reserve_is_for_atomic_and_fills_first)
+{
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &MACHINES[1], 2, 8, random_below);
+		while (model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS)
+			;
+		EXPECT_EQ(page_free_count(), 8);
+		for (unsigned i = 0; i < 8; i++)
+			EXPECT(model_alloc(0, PAGE_ATOMIC | PAGE_ZERO) < MODEL_BLOCKS);
+		EXPECT_EQ(model_alloc(0, PAGE_ATOMIC), MODEL_BLOCKS);
+		for (unsigned i = 0; i < 8; i++) { // the first eight pages that come back are the reserve again
+			model_free(i);
+			EXPECT_EQ(model_alloc(0, PAGE_KERNEL), MODEL_BLOCKS);
+		}
+		model_free(8);
+		EXPECT(model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS);
+		model_finish();
+	}
+}
+
+// ---- page_init
+
+TEST(page_init_refuses_and_takes_nothing)
+{
+	struct memblock mb, before;
+	struct page_config config = { "clock", PA(0), 1, 0 };
+	model_boot(&MACHINES[0], &mb);
+	before = mb;
+	EXPECT(!page_init(&mb, &config)); // no such engine
+	config.engine = NULL;
+	struct memblock none = { 0 };
+	EXPECT(!page_init(&none, &config)); // no memory
+	EXPECT(memblock_reserve(&none, PA(4096), 4096) && memblock_add(&none, PA(1), 2 * 4096));
+	EXPECT(!page_init(&none, &config)); // no whole page
+	EXPECT(memcmp(&mb, &before, sizeof mb) == 0);
+	EXPECT(pa_is_none(page_alloc(0, 0)) && pa_is_none(page_alloc(3, PAGE_DMA)));
+	EXPECT_EQ(page_free_count(), 0);
+	EXPECT(page_init(&mb, &config));
+	EXPECT(strcmp(page_engine_name(), "buddy") == 0);
+}
+
+TEST(page_init_without_room_for_its_tables)
+{
+	static struct memblock mb, before;
+	struct page_config config = { "buddy", PA(0), 1, 0 };
+	host_reset();
+	for (uint64_t i = 0; i < 40; i++) // 40 pages at most 4 MiB apart: the records of one span need more than one page
+		host_ram(0x80000000 + i * 0x300000, 4096, &mb);
+	before = mb;
+	EXPECT(!page_init(&mb, &config));
+	EXPECT(memcmp(&mb, &before, sizeof mb) == 0);
+	EXPECT(pa_is_none(page_alloc(0, 0)));
+}
+
+static size_t touched_pages(uint64_t start, uint64_t bytes)
+{
+	static unsigned char present[1 << 15];
+	size_t count = 0;
+	EXPECT(bytes / 4096 <= sizeof present && mincore(pa_pointer(PA(start)), bytes, present) == 0);
+	for (size_t i = 0; i < bytes / 4096; i++)
+		count += present[i] & 1;
+	return count;
+}
+
+TEST(page_init_touches_no_free_page_and_needs_16_bytes_a_page)
+{
+	for (unsigned e = 0; e < 3 && MM_CHECK == 0; e++) { // free pages are poisoned when MM_CHECK > 0
+		static struct memblock mb;
+		mb = (struct memblock){ 0 };
+		host_reset();
+		host_ram(0x80000000, 64 << 20, &mb);
+		struct page_config config = { ENGINES[e], PA(0x81000000), PORT_MAX_CPUS, 64 };
+		EXPECT(page_init(&mb, &config));
+		size_t tables = (64 << 20) / 4096 - page_total_count();
+		EXPECT(touched_pages(0x80000000, 64 << 20) <= tables);
+		EXPECT(page_metadata_bytes() <= 16 * page_total_count());
+		EXPECT(tables * 4096 <= page_metadata_bytes() + 4096);
+	}
+}
+
+TEST(page_many_spans)
+{
+	static struct memblock mb;
+	for (unsigned e = 0; e < 3; e++) {
+		mb = (struct memblock){ 0 };
+		host_reset();
+		for (uint64_t i = 0; i < PAGE_SPANS + 3; i++) // the last span takes in three holes
+			host_ram(0x80000000 + i * 0x4000000, 0x200000, &mb);
+		struct page_config config = { ENGINES[e], PA(0x88000000), 1, 0 };
+		EXPECT(page_init(&mb, &config));
+		EXPECT_VERDICT(page_check(), NULL);
+		size_t total = page_free_count(), got = 0;
+		for (pa_t page; !pa_is_none(page = page_alloc(0, 0)); got++)
+			EXPECT(page_of(page) && page_refs(page) == 1 && page.raw % 0x4000000 < 0x200000);
+		EXPECT_EQ(got, total);
+		for (uint64_t at = 0x80000000; at < 0x80000000 + (PAGE_SPANS + 3) * (uint64_t)0x4000000; at += 4096)
+			if (page_is_allocated(PA(at)))
+				page_free(PA(at));
+		EXPECT_EQ(page_free_count(), total);
+		EXPECT_VERDICT(page_check(), NULL);
+	}
+}
+
+// ---- mistakes of callers
+
+static void expect_free_already(pa_t page)
+{
+	EXPECT_PANIC("page_free: the page is free already", page_free(page));
+	EXPECT_PANIC("page_share: the page is free already", page_share(page));
+}
+
+static void make_mistakes(const char *engine)
+{
+	model_start(engine, &MACHINES[0], 1, 0, random_below);
+	pa_t page = page_alloc(0, 0), block = page_alloc(3, 0), dma = page_alloc(0, PAGE_DMA);
+	uint64_t inside = block.raw + 2 * 4096;
+	EXPECT_PANIC("page_free: the address is not that of a page: misaligned", page_free(PA(page.raw + 8)));
+	EXPECT_PANIC("page_free: inside a block", page_free(PA(inside)));
+	EXPECT_PANIC("page_share: inside a block", page_share(PA(inside)));
+	EXPECT_PANIC("page_order: inside a block", (void)page_order(PA(inside)));
+	EXPECT_PANIC("page_free: a foreign page", page_free(PA(0)));
+	EXPECT_PANIC("page_free: a foreign page", page_free(PA(0x80000000)));   // reserved
+	EXPECT_PANIC("page_free: a foreign page", page_free(PA(0x80800000)));   // behind RAM
+	EXPECT_PANIC("page_free: a foreign page", page_free(PA(0x7ffff000)));   // before RAM
+	EXPECT_PANIC("page_free: a foreign page", page_free(PA(~(uint64_t)4095)));
+	EXPECT_VERDICT(page_check(), NULL);
+	page_free(page);
+	expect_free_already(page); // in a cache
+	page_free(dma);
+	expect_free_already(dma); // in the engine
+	page_free(block);
+	page_drain();
+	expect_free_already(page);
+	for (uint64_t i = 0; i < 8; i++)
+		expect_free_already(PA(block.raw + i * 4096)); // whether or not it is the head of a free block
+	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT_VERDICT(page_check(), NULL);
+}
+
+TEST(page_mistakes_panic_with_the_rule)
+{
+	for (unsigned e = 0; e < 3; e++)
+		make_mistakes(ENGINES[e]);
+}
+
+TEST(page_references)
+{
+	model_start("buddy", &MACHINES[0], 1, 0, random_below);
+	for (unsigned order = 0; order < 3; order++) {
+		pa_t block = page_alloc(order, 0);
+		for (unsigned i = 1; i < 100; i++) {
+			EXPECT_EQ(page_refs(block), i);
+			page_share(block);
+		}
+		for (unsigned i = 100; i > 0; i--) {
+			EXPECT_EQ(page_refs(block), i);
+			page_free(block);
+		}
+		EXPECT_EQ(page_refs(block), 0);
+		EXPECT_PANIC("free already", page_free(block));
+	}
+	EXPECT_EQ(page_free_count(), model.total);
+}
+
+TEST(page_of_any_address)
+{
+	model_start("buddy", &MACHINES[0], 1, 0, random_below);
+	pa_t block = page_alloc(1, 0);
+	EXPECT(page_of(PA(block.raw + 77)) == page_of(block) && page_of(block)->use == PAGE_USED);
+	EXPECT(page_of(PA(block.raw + 4096 + 5))->use == PAGE_USED_TAIL);
+	EXPECT(page_of(PA(0x80000000)) == NULL && page_of(PA(0)) == NULL && page_of(PA(UINT64_MAX)) == NULL);
+	EXPECT(!page_is_allocated(PA(0x80000000)) && page_is_allocated(PA(block.raw + 8191)));
+	EXPECT_EQ(page_refs(PA(block.raw + 4096)), 0);
+	EXPECT_EQ(page_refs(PA(block.raw + 1)), 0);
+	EXPECT_EQ(page_refs(PA(0x1000)), 0);
+}
+
+TEST(page_alloc_fails_when_the_test_says_so)
+{
+	model_start("buddy", &MACHINES[0], 1, 0, random_below);
+	host_fail_after(3);
+	pa_t page[2] = { page_alloc(0, 0), page_alloc(2, PAGE_ATOMIC) };
+	EXPECT(!pa_is_none(page[0]) && !pa_is_none(page[1])); // else: linked without -Wl,--wrap=page_alloc?
+	EXPECT(pa_is_none(page_alloc(0, 0)) && pa_is_none(page_alloc(0, 0)));
+	EXPECT_EQ(host_allocations(), 4);
+	host_fail_after(UINT64_MAX);
+	EXPECT(!pa_is_none(page_alloc(0, 0)));
+}
+
+static void write_after_free(const char *engine)
+{
+	model_start(engine, &MACHINES[0], 1, 0, random_below);
+	pa_t page = page_alloc(0, 0);
+	page_free(page);
+	*((char *)pa_pointer(page) + 100) = 1;
+	EXPECT_PANIC("a free page was written to", (void)!page_alloc(0, 0).raw);
+	pa_t block = page_alloc(2, 0);
+	page_free(block);
+	*((char *)pa_pointer(block) + 3 * 4096 + 4095) = 1;
+	EXPECT_PANIC("a free page was written to", while (!pa_is_none(page_alloc(2, 0))););
+}
+
+TEST(page_poison_finds_a_write_after_free)
+{
+	for (unsigned e = 0; e < 3 && MM_CHECK >= 1; e++)
+		write_after_free(ENGINES[e]);
+}
+
+// ---- threads
+
+#define THREADS 4u
+#define QUOTA   48u
+
+static uint8_t thread_owner[4096]; // of each page of the machine's first 16 MiB from 2 GiB; atomic
+static size_t thread_quota;
+
+static uint64_t thread_random(uint64_t *state, uint64_t limit)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state % limit;
+}
+
+// The pages of a block change hands: all of them belonged to `from`.
+static void hand_over(pa_t block, unsigned order, unsigned from, unsigned to)
+{
+	EXPECT(block.raw >= 0x80000000 && block.raw < 0x81000000);
+	for (uint64_t i = 0; i < 1u << order; i++)
+		EXPECT_EQ(__atomic_exchange_n(&thread_owner[(block.raw - 0x80000000) / 4096 + i], (uint8_t)to, __ATOMIC_RELAXED), from);
+}
+
+// Holds at most its quota of pages; the quotas together are all there is, so a page is always to be had, be it from others' caches.
+static void *hammer(void *argument)
+{
+	unsigned cpu = (unsigned)(uintptr_t)argument;
+	uint64_t state = cpu * 0x9e3779b97f4a7c15 + 1;
+	pa_t held[4096];
+	size_t count = 0;
+	host_cpu(cpu);
+	for (unsigned step = 0; step < (MM_CHECK ? 5000u : 40000u); step++) {
+		size_t target = thread_random(&state, 20) == 0 ? thread_random(&state, thread_quota + 1) : count;
+		bool more = count < target || (count < thread_quota && thread_random(&state, 2));
+		if (more) {
+			pa_t page = page_alloc(0, thread_random(&state, 8) == 0 ? PAGE_ZERO : 0);
+			EXPECT(!pa_is_none(page)); // refused though a page is free
+			hand_over(page, 0, 0, cpu + 1);
+			*(uint64_t *)pa_pointer(page) = cpu;
+			held[count++] = page;
+		} else if (count > 0) {
+			size_t i = thread_random(&state, count);
+			EXPECT_EQ(*(uint64_t *)pa_pointer(held[i]), cpu);
+			hand_over(held[i], 0, cpu + 1, 0);
+			page_free(held[i]);
+			held[i] = held[--count];
+		}
+	}
+	while (count > 0) {
+		hand_over(held[--count], 0, cpu + 1, 0);
+		page_free(held[count]);
+	}
+	return NULL;
+}
+
+static void run_threads(void *body(void *))
+{
+	pthread_t thread[THREADS];
+	for (uintptr_t i = 0; i < THREADS; i++)
+		EXPECT(pthread_create(&thread[i], NULL, body, (void *)i) == 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT_VERDICT(page_check(), NULL);
+}
+
+TEST(page_threads_find_the_last_page)
+{
+	static const struct machine machine = { "168 pages and a DMA zone", { { 0x80000000, 0x80000000 + 170 * 4096 } }, { { 0 } }, 0x80020000 };
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &machine, THREADS, 0, random_below);
+		memset(thread_owner, 0, sizeof thread_owner);
+		thread_quota = model.total / THREADS;
+		run_threads(hammer);
+	}
+}
+
+static void *mix(void *argument) // all orders, shared blocks, refusals
+{
+	unsigned cpu = (unsigned)(uintptr_t)argument;
+	uint64_t state = cpu * 0x9e3779b97f4a7c15 + 99;
+	pa_t held[QUOTA] = { 0 };
+	host_cpu(cpu);
+	for (unsigned step = 0; step < (MM_CHECK ? 4000u : 30000u); step++) {
+		pa_t *slot = &held[thread_random(&state, QUOTA)];
+		unsigned order = pa_is_none(*slot) ? (unsigned)thread_random(&state, 6) % 5 : page_order(*slot);
+		if (pa_is_none(*slot)) {
+			*slot = page_alloc(order, (unsigned)thread_random(&state, 8));
+			if (!pa_is_none(*slot))
+				hand_over(*slot, order, 0, cpu + 1);
+		} else if (thread_random(&state, 4) == 0) {
+			page_share(*slot);
+			page_free(*slot);
+		} else {
+			hand_over(*slot, order, cpu + 1, 0);
+			page_free(*slot);
+			*slot = PA_NONE;
+		}
+		if (thread_random(&state, 500) == 0)
+			page_drain();
+	}
+	for (unsigned i = 0; i < QUOTA; i++) {
+		if (!pa_is_none(held[i])) {
+			hand_over(held[i], page_order(held[i]), cpu + 1, 0);
+			page_free(held[i]);
+		}
+	}
+	return NULL;
+}
+
+TEST(page_threads_mix_orders)
+{
+	static const struct machine machine = { "512 pages", { { 0x80000000, 0x80200000 } }, { { 0 } }, 0x80080000 };
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &machine, THREADS, 4, random_below);
+		memset(thread_owner, 0, sizeof thread_owner);
+		run_threads(mix);
+	}
+}
+
+static pa_t shared_page;
+
+static void *take_and_drop(void *argument) // each thread has a reference of its own to one page
+{
+	host_cpu((unsigned)(uintptr_t)argument);
+	for (unsigned i = 0; i < 20000; i++) {
+		page_share(shared_page);
+		page_free(shared_page);
+	}
+	page_free(shared_page);
+	return NULL;
+}
+
+TEST(page_threads_share_one_page)
+{
+	for (unsigned round = 0; round < 10; round++) {
+		model_start("buddy", &MACHINES[0], THREADS, 0, random_below);
+		shared_page = page_alloc(round % 2, 0);
+		for (unsigned i = 1; i < THREADS; i++)
+			page_share(shared_page);
+		run_threads(take_and_drop);
+	}
+}

@@ -1,0 +1,150 @@
+// test_page_check.c: each invariant of page and its engines, broken on purpose: the check names that one, and only that one.
+#include "../page_engine.h"
+#include "page_model.h"
+
+static uint32_t frame_at(pa_t page)
+{
+	return frame_of(page_of(page));
+}
+
+// Breaks `place`, expects the id, and mends it.
+#define BREAK(place, value, id)                                                                \
+	do {                                                                                   \
+		__typeof__(place) was_ = (place);                                              \
+		(place) = (__typeof__(place))(value);                                          \
+		EXPECT_VERDICT(page_check(), id);                                              \
+		(place) = was_;                                                                \
+		EXPECT_VERDICT(page_check(), NULL);                                            \
+	} while (0)
+
+TEST(page_check_entry)
+{
+	for (unsigned e = 0; e < 3; e++) {
+		model_start(ENGINES[e], &MACHINES[5], 2, 0, random_below);
+		struct zone *zone = page_state.cached;
+		pa_t block = page_alloc(2, 0), page = page_alloc(0, 0);
+		struct cache *cache = &page_state.caches[0];
+		struct page *head = page_of(block), *single = page_of(page), *reserved = record_of(PA((uint64_t)4097 << 20));
+
+		BREAK(single->use, 77, "P1");
+		BREAK(zone->free, zone->free + 1, "P2");
+		BREAK(head->order, 3, "P3");
+		BREAK(head->order, 200, "P3");
+		BREAK(head[2].use, PAGE_USED, "P3");
+		BREAK(single->use, PAGE_USED_TAIL, "P3");
+		BREAK(head->extra, UINT32_MAX, "P4");
+		BREAK(cache->slot[0], block.raw, "P5");      // not marked as cached
+		BREAK(cache->slot[0], cache->slot[1], "P5"); // twice
+		BREAK(cache->slot[0], 0x1000, "P5");         // not a page
+		BREAK(cache->slot[0], cache->slot[0] + 8, "P5");
+		BREAK(cache->top, cache->slot, "P5");        // slots above the top
+		BREAK(cache->slot[0], 0, "P6");
+		BREAK(single->use, PAGE_CACHED, "P6");
+		BREAK(zone->total, zone->total - 1, "P7");
+		BREAK(reserved->use, PAGE_USED, "P7");
+		BREAK(page_state.span_count, PAGE_SPANS + 1, "P8");
+		BREAK(page_state.spans[1].start, page_state.spans[1].start + 4096, "P8");
+		BREAK(page_state.spans[1].start, page_state.spans[0].start, "P8");
+		BREAK(page_state.spans[1].records, page_state.spans[0].records, "P8");
+	}
+}
+
+static void free_frames(const struct zone *zone, uint32_t *used, uint32_t *free) // one of each kind, both the last of theirs
+{
+	for (uint32_t frame = zone->first; frame < zone->end; frame++) {
+		if (page_at(frame)->use == PAGE_USED)
+			*used = frame;
+		if (page_at(frame)->use == PAGE_FREE)
+			*free = frame;
+	}
+}
+
+TEST(page_check_buddy)
+{
+	model_start("buddy", &MACHINES[2], 1, 0, random_below);
+	struct zone *zone = page_state.cached;
+	struct { // the head of page_buddy.c's state
+		uint32_t lists[PAGE_MAX_ORDER + 1], blocks[PAGE_MAX_ORDER + 1];
+	} *buddy = zone->state;
+	pa_t page[40];
+	for (unsigned i = 0; i < 40; i++)
+		page[i] = page_alloc(0, PAGE_DMA);
+	for (unsigned i = 0; i < 40; i += 2)
+		page_free(page[i]);
+	page_drain();
+	EXPECT(buddy->blocks[0] >= 2);
+	struct page *first = page_at(buddy->lists[0]);
+
+	BREAK(buddy->lists[0], zone->end, "PB1");
+	BREAK(buddy->lists[1], buddy->lists[0], "PB1"); // a block of another order, or misaligned
+	BREAK(first->order, 1, "PB1");
+	BREAK(first->next, frame_of(first), "PB2");  // a circle
+	BREAK(first->previous, 7, "PB2");
+	BREAK(buddy->blocks[0], buddy->blocks[0] + 1, "PB2");
+	BREAK(buddy->blocks[0], 1, "PB2");
+	unsigned large = PAGE_MAX_ORDER;
+	while (buddy->lists[large] == FRAME_NONE)
+		large--;
+	BREAK(page_at(buddy->lists[large])[1].use, PAGE_FREE, "PB3");
+
+	struct page *other = page_at(frame_of(first) ^ 1), was = *other, head = *first; // make the buddy of a free page free
+	uint32_t top = buddy->lists[0];
+	other->use = PAGE_FREE;
+	other->order = 0;
+	list_push(&buddy->lists[0], frame_of(other));
+	buddy->blocks[0]++;
+	zone->free++;
+	EXPECT_VERDICT(page_check(), "PB4");
+	*other = was;
+	*first = head;
+	buddy->lists[0] = top;
+	buddy->blocks[0]--;
+	zone->free--;
+	EXPECT_VERDICT(page_check(), NULL);
+
+	uint32_t used = 0, free = 0;
+	free_frames(zone, &used, &free);
+	zone->free++;
+	page_at(used)->use = PAGE_FREE_TAIL; // free, but on no list
+	EXPECT_VERDICT(page_check(), "PB5");
+}
+
+TEST(page_check_stack)
+{
+	model_start("stack", &MACHINES[2], 1, 0, random_below);
+	struct zone *zone = page_state.cached;
+	uint32_t *top = zone->state, used = 0, free = 0;
+	pa_t page = page_alloc(0, PAGE_DMA);
+	struct page *first = page_at(*top);
+	EXPECT(page_of(page)->use == PAGE_USED);
+
+	BREAK(*top, zone->end, "PS1");
+	BREAK(*top, frame_at(page), "PS1");
+	BREAK(first->previous, 7, "PS2");
+	BREAK(first->next, *top, "PS2"); // a circle
+	BREAK(*top, FRAME_NONE, "PS3");
+	free_frames(zone, &used, &free);
+	zone->free++;
+	page_at(used)->use = PAGE_FREE;
+	EXPECT_VERDICT(page_check(), "PS3");
+}
+
+TEST(page_check_bitmap)
+{
+	model_start("bitmap", &MACHINES[1], 1, 0, random_below);
+	struct zone *zone = page_state.cached;
+	struct { // the head of page_bitmap.c's state
+		uint32_t base, words, hint, unused;
+		uint64_t word[];
+	} *bitmap = zone->state;
+	uint64_t bit = (uint64_t)1 << (zone->first - bitmap->base);
+	EXPECT(bitmap->base < zone->first);
+
+	BREAK(bitmap->word[0], bitmap->word[0] & ~bit, "PM1");
+	BREAK(bitmap->word[0], bitmap->word[0] | 1, "PM2");
+	BREAK(bitmap->hint, bitmap->words, "PM3");
+	pa_t page = page_alloc(0, PAGE_DMA);
+	EXPECT(pa_is_none(page)); // this machine has no DMA zone
+	page = page_alloc(0, 0);
+	BREAK(bitmap->word[0], bitmap->word[0] | (uint64_t)1 << (frame_at(page) - bitmap->base), "PM1");
+}
