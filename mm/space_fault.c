@@ -14,19 +14,17 @@
 #include "page.h"
 #include "shared.h"
 
-// The area that allows `access` at the page `va`; a stack grows down to it when nothing else is in the way. NULL: there is none.
-static struct area *area_for(struct space *space, uint64_t va, enum access access)
+// The area that allows `access` at the page `va`: it holds the page, or is a stack that may grow down to it, for nothing else is in the
+// way. NULL: there is none.
+static struct area *area_for(const struct space *space, uint64_t va, enum access access)
 {
 	struct area *area = area_after(space, va);
 	if (!area || !(area->rights & access))
 		return NULL;
 	if (area->start <= va)
 		return area;
-	if (area->kind != AREA_STACK || area->source || va < SPACE_STACK_TOP - SPACE_STACK_MAX ||
-	    !area_none_in(space, va - PAGE_BYTES, area->start))
-		return NULL;
-	area->start = va;
-	return area;
+	bool grows = area->kind == AREA_STACK && !area->source && va >= SPACE_STACK_TOP - SPACE_STACK_MAX;
+	return grows && area_none_in(space, va - PAGE_BYTES, area->start) ? area : NULL;
 }
 
 static void forget_here(const struct space *space, uint64_t va)
@@ -163,8 +161,13 @@ enum space_result space_fault(struct space *space, uint64_t va, enum access acce
 	if (!area)
 		return SPACE_BAD;
 	space->recent = area;
+	uint64_t start = area->start;
+	if (va < start)
+		area->start = va;
 	struct slot slot = table_find(&space->table, VA(va));
-	if (pte_is_valid(*slot.entry))
-		return fault_present(space, area, slot.entry, va, access);
-	return fault_absent(space, area, va, access);
+	enum space_result result = pte_is_valid(*slot.entry) ? fault_present(space, area, slot.entry, va, access)
+							     : fault_absent(space, area, va, access);
+	if (result != SPACE_OK)
+		area->start = start;
+	return result;
 }
