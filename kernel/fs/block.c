@@ -63,18 +63,24 @@ static uint32_t take_block(void)
 	return 0;
 }
 
+static bool is_data(uint32_t number) // false for the file system's own tables, too: a damaged disk may name them
+{
+	return number >= super.bmapstart + (super.size + BPB - 1) / BPB && number < super.size;
+}
+
 static void free_block(uint32_t number)
 {
-	struct buffer *b = number < super.size ? buffer_read((uint32_t)BBLOCK(number, super)) : NULL;
+	struct buffer *b = is_data(number) ? buffer_read((uint32_t)BBLOCK(number, super)) : NULL;
 	uint32_t bit = number % BPB;
 
-	if (!b || number < super.bmapstart + (super.size + BPB - 1) / BPB || !buffer_change(b))
+	if (!b || !buffer_change(b))
 		kprintf("fs: block %u cannot be freed: not a data block, or the disk failed\n", number);
 	else
 		((uint64_t *)buffer_data(b))[bit / 64] &= ~(1ull << bit % 64);
 	if (b)
 		buffer_release(b);
-	buffer_forget(number);
+	if (is_data(number))
+		buffer_forget(number);
 }
 
 // K2
@@ -93,24 +99,27 @@ static uint32_t take_zeroed(void)
 	return number;
 }
 
-// Entry `index` of the indirect block `table`; made when it is 0 and `make` is set.
+// Entry `index` of the indirect block `table`; made when it is 0 and `make` is set. 0: none, or it is not a data block's number.
 static uint32_t entry(uint32_t table, uint32_t index, bool make)
 {
-	struct buffer *b = table ? buffer_read(table) : NULL;
+	struct buffer *b = is_data(table) ? buffer_read(table) : NULL;
 
 	if (!b)
 		return 0;
 	uint32_t number = ((uint32_t *)buffer_data(b))[index];
-	if (number == 0 && make && (number = take_zeroed()) != 0) {
-		if (buffer_change(b)) {
-			((uint32_t *)buffer_data(b))[index] = number;
-		} else {
-			free_block(number);
-			number = 0;
-		}
-	}
-	buffer_release(b);
-	return number;
+	buffer_release(b); // no other buffer is locked while the new block is sought
+	if (number != 0 || !make)
+		return is_data(number) ? number : 0;
+	number = take_zeroed();
+	b = number ? buffer_read(table) : NULL;
+	bool good = b && buffer_change(b);
+	if (good)
+		((uint32_t *)buffer_data(b))[index] = number;
+	if (b)
+		buffer_release(b);
+	if (number && !good)
+		free_block(number);
+	return good ? number : 0;
 }
 
 static uint32_t walk(struct inode *in, uint32_t index, bool make)
@@ -123,7 +132,7 @@ static uint32_t walk(struct inode *in, uint32_t index, bool make)
 	if (*top == 0 && make)
 		*top = take_zeroed();
 	if (direct)
-		return *top;
+		return is_data(*top) ? *top : 0;
 	index -= NDIRECT;
 	if (single)
 		return entry(*top, index, make);
@@ -153,11 +162,11 @@ static void free_listed(uint32_t *numbers, uint32_t count)
 // Frees a leaf and all it names. The leaf need not be changed: it is free afterwards.
 static void free_leaf(uint32_t leaf)
 {
-	struct buffer *b = buffer_read(leaf);
+	struct buffer *b = is_data(leaf) ? buffer_read(leaf) : NULL;
 
 	for (uint32_t i = 0; b && i < LEAF; i++) {
 		uint32_t number = ((uint32_t *)buffer_data(b))[i];
-		if (number)
+		if (number && number != leaf)
 			free_block(number);
 	}
 	if (b)
@@ -168,7 +177,8 @@ static void free_leaf(uint32_t leaf)
 // Frees the last leaf under the outer block. True: there is none left, and the outer block is free, too.
 static bool trim_outer(struct inode *in)
 {
-	struct buffer *b = buffer_read(in->disk.addrs[NDIRECT + 1]);
+	uint32_t outer = in->disk.addrs[NDIRECT + 1];
+	struct buffer *b = is_data(outer) ? buffer_read(outer) : NULL;
 	uint32_t *leaves = b ? buffer_data(b) : NULL;
 	uint32_t last = NDOUBLE;
 
@@ -185,7 +195,7 @@ static bool trim_outer(struct inode *in)
 	}
 	if (b)
 		buffer_release(b);
-	free_block(in->disk.addrs[NDIRECT + 1]);
+	free_block(outer);
 	in->disk.addrs[NDIRECT + 1] = 0;
 	return true;
 }

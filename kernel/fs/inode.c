@@ -96,6 +96,11 @@ static struct dinode *record(struct buffer *b, uint32_t number)
 	return (struct dinode *)buffer_data(b) + number % IPB;
 }
 
+static bool is_sound(const struct dinode *disk)
+{
+	return disk->type >= T_DIR && disk->type <= T_DEVICE && disk->size <= (uint64_t)MAXFILE * BSIZE;
+}
+
 bool inode_lock(struct inode *in)
 {
 	sleep_lock_acquire(&in->lock);
@@ -103,7 +108,7 @@ bool inode_lock(struct inode *in)
 		struct buffer *b = buffer_read((uint32_t)IBLOCK(in->number, super));
 		if (b) {
 			in->disk = *record(b, in->number);
-			in->loaded = in->disk.type != 0;
+			in->loaded = is_sound(&in->disk);
 			buffer_release(b);
 		}
 	}
@@ -250,7 +255,7 @@ static unsigned orphans_in(uint32_t first, uint32_t found[IPB])
 	struct buffer *b = buffer_read((uint32_t)IBLOCK(first, super));
 
 	for (uint32_t n = first; b && n < first + IPB && n < super.ninodes; n++)
-		if (n != 0 && record(b, n)->type != 0 && record(b, n)->nlink == 0)
+		if (n > ROOTINO && record(b, n)->type != 0 && record(b, n)->nlink == 0)
 			found[count++] = n;
 	if (b)
 		buffer_release(b);

@@ -27,7 +27,7 @@ bool inode_init(void) __attribute__((warn_unused_result));
 struct inode *inode_get(uint32_t number) __attribute__((warn_unused_result)); // NULL: no memory, or no such number
 struct inode *inode_share(struct inode *inode);
 void inode_drop(struct inode *inode); // not inside an operation, no lock held: the last reference to a nameless file frees its blocks
-// Locks; reads it from the disk when that has not been done. False, and not locked: unreadable or free.
+// Locks; reads it from the disk when that has not been done. False, and not locked: unreadable, free or damaged.
 bool inode_lock(struct inode *inode) __attribute__((warn_unused_result));
 void inode_unlock(struct inode *inode);
 bool inode_update(struct inode *inode); // locked; op 1
