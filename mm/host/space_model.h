@@ -6,7 +6,7 @@
 // Draws what happens next: 0 .. limit - 1.
 typedef uint64_t model_draw(uint64_t limit);
 
-// Fresh memory, files and one space with text, data, heap and stack. `cpus` CPUs take turns.
+// New files and one space with text, data, heap and stack; memory, too, the first time. `cpus` CPUs take turns.
 void model_start(model_draw *draw, unsigned cpus);
 // One operation on one space, checked against the shadow.
 void model_step(void);
