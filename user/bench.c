@@ -85,14 +85,17 @@ static void bench_page(int count)
 	}
 }
 
-static void bench_fork_4m(int count)
+static void touch_big_heap(void)
 {
 	char *heap = sbrk(BIG);
 
 	must(heap != (char *)-1, "sbrk");
 	for (int i = 0; i < BIG; i += PAGE)
 		heap[i] = 1;
-	bench_fork(count);
+}
+
+static void release_big_heap(void)
+{
 	sbrk(-BIG);
 }
 
@@ -175,7 +178,7 @@ static const struct bench {
 	{ "fork+exit+wait", bench_fork, 10, 0, 0 },
 	{ "fork+exec+wait", bench_exec, 5, 0, 0 },
 	{ "sbrk+touch+release", bench_page, 100, 0, 0 },
-	{ "fork+exit+wait, 4 MiB touched", bench_fork_4m, 1, 0, 0 },
+	{ "fork+exit+wait, 4 MiB touched", bench_fork, 10, touch_big_heap, release_big_heap },
 	{ "pipe round trip", bench_pipe, 50, start_echo, stop_echo },
 	{ "4 KiB file write", bench_write, 8, open_file, close_file },
 	{ "open+4 KiB read+close", bench_read, 20, 0, 0 },

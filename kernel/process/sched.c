@@ -306,11 +306,14 @@ void sched_wait_until_off(void)
 	lock_release(&sched_lock);
 }
 
-// When the next timed sleep ends, in units of the clock; UINT64_MAX: there is none. sched_lock held.
+// When an idle hart looks around again, in units of the clock: at the next timed sleep's end, but within a second. (A clock that jumps to the
+// next alarm whenever all harts are idle, as QEMU's does under -icount with sleep=off, must find one that is not years away.) sched_lock held.
 static uint64_t next_alarm(void)
 {
-	if (!sleepers.first || sleepers.first->wake_tick > UINT64_MAX / timer_hz)
-		return UINT64_MAX;
+	uint64_t soon = timer_now() + timer_hz;
+
+	if (!sleepers.first || sleepers.first->wake_tick > soon / timer_hz * TICKS_PER_SECOND + TICKS_PER_SECOND)
+		return soon;
 	return (sleepers.first->wake_tick * timer_hz + TICKS_PER_SECOND - 1) / TICKS_PER_SECOND;
 }
 
