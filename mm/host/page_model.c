@@ -1,11 +1,11 @@
 // page_model.c: see page_model.h.
 #include "page_model.h"
 
-#define PAGES    ((uint64_t)4 << 20) // 16 GiB of physical space
-#define NOT_OURS UINT16_MAX
+#define PAGES ((uint64_t)4 << 20) // 16 GiB of physical space
 
-static uint16_t shadow[PAGES]; // of each page: block + 1, 0 free, NOT_OURS
-static uint64_t first_page, last_page; // of those under management
+enum { NOT_OURS, FREE, FIRST_BLOCK }; // what shadow holds; block n: FIRST_BLOCK + n
+static uint16_t shadow[PAGES];
+static uint64_t ours[16384]; // the pages under management, rising; model.total of them
 struct model model;
 
 const char *const ENGINES[3] = { "buddy", "bitmap", "stack" };
@@ -42,17 +42,14 @@ static void learn_pages(void)
 {
 	uint64_t cursor = 0;
 	struct memblock_range range;
-	memset(shadow, 0xff, sizeof shadow);
-	first_page = PAGES;
-	last_page = model.total = 0;
 	while (memblock_next_free(&model.mb, &cursor, &range)) {
 		for (uint64_t page = (range.start + 4095) / 4096; (page + 1) * 4096 <= range.end; page++) {
 			if (page == 0)
 				continue;
-			shadow[page] = 0;
-			model.total++;
-			first_page = first_page < page ? first_page : page;
-			last_page = page;
+			EXPECT(model.total < sizeof ours / sizeof *ours);
+			shadow[page] = FREE;
+			ours[model.total++] = page;
+			model.zone_free[page * 4096 >= model.machine->dma_limit]++;
 		}
 	}
 	model.free = model.total;
@@ -60,6 +57,8 @@ static void learn_pages(void)
 
 void model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit))
 {
+	for (size_t i = 0; i < model.total; i++)
+		shadow[ours[i]] = NOT_OURS;
 	memset(&model, 0, sizeof model);
 	model.machine = machine;
 	model.cpus = cpus;
@@ -75,14 +74,6 @@ void model_start(const char *engine, const struct machine *machine, unsigned cpu
 	EXPECT_VERDICT(page_check(), NULL);
 }
 
-uint64_t model_page(size_t n)
-{
-	uint64_t page = first_page;
-	while (shadow[page] == NOT_OURS || n-- > 0)
-		page++;
-	return page * 4096;
-}
-
 // ---- the oracle
 
 static bool in_zone(uint64_t page, unsigned zone) // 0: DMA, 1: normal
@@ -93,7 +84,7 @@ static bool in_zone(uint64_t page, unsigned zone) // 0: DMA, 1: normal
 static bool run_is_free(uint64_t page, uint64_t size, unsigned zone)
 {
 	for (uint64_t i = 0; i < size; i++)
-		if (page + i >= PAGES || shadow[page + i] != 0 || !in_zone(page + i, zone))
+		if (page + i >= PAGES || shadow[page + i] != FREE || !in_zone(page + i, zone))
 			return false;
 	return true;
 }
@@ -101,13 +92,13 @@ static bool run_is_free(uint64_t page, uint64_t size, unsigned zone)
 // Whether the zone can give a block: an aligned run is free, and what remains covers the reserve.
 static bool zone_can(unsigned zone, unsigned order, unsigned flags)
 {
-	uint64_t size = 1u << order, free = 0;
-	bool fits = false;
-	for (uint64_t page = first_page; page <= last_page; page++)
-		free += shadow[page] == 0 && in_zone(page, zone);
-	for (uint64_t page = first_page / size * size; page <= last_page && !fits; page += size)
-		fits = run_is_free(page, size, zone);
-	return fits && free >= size + (flags & PAGE_ATOMIC ? 0 : model.reserve);
+	uint64_t size = 1u << order;
+	bool fits = order == 0;
+	if (model.zone_free[zone] < size + (flags & PAGE_ATOMIC ? 0 : model.reserve))
+		return false;
+	for (size_t i = 0; i < model.total && !fits; i++)
+		fits = ours[i] % size == 0 && run_is_free(ours[i], size, zone);
+	return fits;
 }
 
 static bool can(unsigned order, unsigned flags)
@@ -146,10 +137,11 @@ static void adopt(unsigned index, pa_t start, unsigned order, unsigned flags)
 	uint64_t first = start.raw / 4096, size = 1u << order;
 	EXPECT_EQ(start.raw % (size * 4096), 0);
 	for (uint64_t page = first; page < first + size; page++) {
-		EXPECT(page < PAGES && shadow[page] == 0); // in range, and nobody else's
+		EXPECT(page < PAGES && shadow[page] == FREE); // in range, and nobody else's
 		EXPECT(!(flags & PAGE_DMA) || in_zone(page, 0));
-		shadow[page] = (uint16_t)(index + 1);
+		shadow[page] = (uint16_t)(FIRST_BLOCK + index);
 		EXPECT(page_is_allocated(PA(page * 4096)));
+		model.zone_free[in_zone(page, 1)]--;
 	}
 	if (flags & PAGE_ZERO)
 		expect_zero(start, order);
@@ -193,7 +185,8 @@ void model_free(unsigned index)
 	if (--block->refs > 0)
 		return;
 	for (uint64_t i = 0; i < 1u << block->order; i++) {
-		shadow[block->start.raw / 4096 + i] = 0;
+		shadow[block->start.raw / 4096 + i] = FREE;
+		model.zone_free[in_zone(block->start.raw / 4096 + i, 1)]++;
 		EXPECT(!page_is_allocated(PA(block->start.raw + i * 4096)));
 	}
 	model.free += 1u << block->order;
@@ -217,8 +210,8 @@ static void misuse(unsigned index)
 	if (block->order > 0)
 		EXPECT_PANIC("inside a block", page_free(PA(block->start.raw + 4096 * (1 + model.random((1u << block->order) - 1)))));
 	EXPECT_PANIC("misaligned", page_share(PA(block->start.raw + 1 + model.random(4095))));
-	uint64_t page = first_page + model.random(last_page - first_page + 1);
-	if (shadow[page] == 0)
+	uint64_t page = ours[model.random(model.total)] + model.random(3) - 1;
+	if (shadow[page] == FREE)
 		EXPECT_PANIC("free already", page_free(PA(page * 4096)));
 	if (shadow[page] == NOT_OURS)
 		EXPECT_PANIC("foreign", page_free(PA(page * 4096)));

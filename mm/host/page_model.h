@@ -2,7 +2,7 @@
 //
 //     a machine (ranges of RAM, reservations in them, a DMA limit)  --memblock--> page_init --> page_alloc, page_free, ...
 //                                                                                     |  each call is compared
-//     shadow[page] = 0: free, n: block n, NOT_OURS                                    v
+//     shadow[page] = NOT_OURS, FREE, or its block                                     v
 //
 // Tested at each step: blocks are in range, aligned and disjoint; zeroed where asked; nobody else writes into them; the free count
 // is exact; memory is refused exactly when nothing fits. At the end everything is back and the largest block allocates again.
@@ -33,7 +33,8 @@ struct model {
 	struct memblock mb;
 	unsigned cpus;
 	size_t reserve;
-	size_t total, free;
+	size_t total, free; // pages
+	size_t zone_free[PAGE_ZONES];
 	struct model_block block[MODEL_BLOCKS]; // order and refs of live ones; refs 0: not used
 	unsigned live;
 	uint64_t (*random)(uint64_t limit);
@@ -46,4 +47,3 @@ void model_step(void);  // one call, drawn from `random`
 void model_finish(void);
 unsigned model_alloc(unsigned order, unsigned flags); // index of the block, MODEL_BLOCKS when refused
 void model_free(unsigned index);
-uint64_t model_page(size_t n); // address of the n-th page under management
