@@ -62,6 +62,8 @@ static bool apply(const char *word)
 		return copy(bootargs.pages, sizeof bootargs.pages, value);
 	if ((value = value_of(word, "init=")))
 		return copy(bootargs.init, sizeof bootargs.init, value);
+	if ((value = value_of(word, "crash=")))
+		return copy(bootargs.crash, sizeof bootargs.crash, value);
 	if ((value = value_of(word, "seed=")))
 		return read_number(value, &bootargs.seed);
 	if ((value = value_of(word, "asids=")) && read_number(value, &number)) {
@@ -83,7 +85,7 @@ void bootargs_read(const char *line)
 		strlcpy(word, line, length < sizeof word ? length + 1 : sizeof word);
 		line += length;
 		if (length && (length >= sizeof word || !apply(word)))
-			kprintf("boot argument \"%s\" is not understood; there are heap= pages= init= seed= asids= panic=off quiet\n", word);
+			kprintf("boot argument \"%s\" is not understood; there are heap= pages= init= seed= asids= crash= panic=off quiet\n", word);
 	}
 }
 

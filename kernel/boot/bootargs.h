@@ -8,6 +8,7 @@ struct bootargs {
 	char heap[32];  // heap=: the kernel's heap; empty: the default
 	char pages[32]; // pages=: the page engine; empty: the default
 	char init[64];  // init=: path of the first program
+	char crash[16]; // crash=: a kernel bug to show, see crash.c; empty: none
 	uint64_t seed;  // seed=: for random_seed(); 0: from the device tree
 	uint32_t asids; // asids=: the most address-space numbers to use; for tests of their reuse and of machines without
 };

@@ -4,6 +4,7 @@
 //
 // Whatever cannot be had here ends in a panic that says so, except a wrong boot argument: then the default is taken.
 #include "kernel/boot/bootargs.h"
+#include "kernel/boot/crash.h"
 #include "kernel/boot/machine.h"
 #include "kernel/boot/map.h"
 #include "kernel/device/console.h"
@@ -121,6 +122,8 @@ void boot_main(uint64_t hartid, uint64_t tree)
 	report();
 	cpu_start_others();
 	process_start_init(bootargs.init);
+	if (bootargs.crash[0])
+		crash_start(bootargs.crash);
 	sched_run();
 }
 

@@ -64,6 +64,15 @@ static bool is_frame(uint64_t pointer, uint64_t floor, uint64_t ceiling)
 	return pointer % 16 == 0 && pointer >= floor + 16 && pointer <= ceiling;
 }
 
+// Whether ra at `pc` names a caller that the frames do not: `pc` is in a function that has not set up its own frame yet. Once a function
+// has called another, ra points into the function itself.
+static bool is_unframed(uint64_t pc, uint64_t return_address, uint64_t framed)
+{
+	uint64_t here = 0, there = 0;
+	return is_code(return_address) && return_address != framed &&
+	       (!symbol_name(pc, &here) || (symbol_name(return_address - 1, &there) && pc - here != return_address - 1 - there));
+}
+
 void backtrace_print(uint64_t pc, uint64_t frame_pointer, uint64_t return_address)
 {
 	const uint64_t tops[] = { this_cpu()->kernel_sp, this_cpu()->idle_sp, this_cpu()->emergency_sp };
@@ -80,6 +89,8 @@ void backtrace_print(uint64_t pc, uint64_t frame_pointer, uint64_t return_addres
 		if (step == 0 && !is_code(back)) { // a leaf function keeps only its caller's frame pointer
 			next = back;
 			back = return_address;
+		} else if (step == 0 && is_unframed(pc, return_address, back)) {
+			print_place(return_address - 1);
 		}
 		if (!is_code(back))
 			break;

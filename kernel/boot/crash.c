@@ -1,0 +1,95 @@
+// crash.c: breaks a rule of the kernel on purpose, as the boot argument crash= says, to show (and test) what a panic reports.
+//
+// The bugs happen in a kernel thread, so that the stack that overflows is one of those with guard pages from vmalloc.
+#include "kernel/boot/crash.h"
+
+#include "kernel/boot/map.h"
+#include "kernel/machine/csr.h"
+#include "kernel/machine/panic.h"
+#include "kernel/machine/print.h"
+#include "kernel/machine/string.h"
+#include "kernel/process/sched.h"
+#include "mm/page.h"
+
+struct crash {
+	const char *name;
+	void (*run)(void);
+};
+
+static volatile uint64_t sink;
+
+static void null(void)
+{
+	sink = *(volatile uint64_t *)(sink & 8);
+}
+
+static uint64_t deeper(uint64_t depth);
+static uint64_t (*volatile call)(uint64_t) = deeper; // the compiler must not see that this never ends
+
+static uint64_t deeper(uint64_t depth)
+{
+	volatile char room[512];
+	room[depth % sizeof room] = (char)depth;
+	return call(depth + 1) + (uint64_t)room[0];
+}
+
+static void stack(void)
+{
+	sink = call(sink);
+}
+
+static void text(void)
+{
+	*(volatile uint32_t *)(uint64_t)kernel_start = 0;
+}
+
+static void data(void)
+{
+	void (*function)(void) = (void (*)(void))(uint64_t)&sink;
+	function();
+}
+
+static void user(void)
+{
+	sink = *(volatile uint64_t *)0x10000;
+}
+
+static void lock(void)
+{
+	static struct lock twice = { .name = "crash" };
+	lock_acquire(&twice);
+	lock_acquire(&twice);
+}
+
+static void unlock(void)
+{
+	static struct lock never = { .name = "crash" };
+	lock_release(&never);
+}
+
+static void page(void)
+{
+	pa_t page = page_alloc(0, PAGE_KERNEL);
+	page_free(page);
+	page_free(page);
+}
+
+static const struct crash crashes[] = {
+	{ "null", null }, { "stack", stack }, { "text", text },     { "data", data },
+	{ "user", user }, { "lock", lock },   { "unlock", unlock }, { "page", page },
+};
+
+static void run(void *argument)
+{
+	const struct crash *crash = argument;
+	crash->run();
+	panic("crash=%s did no harm", crash->name);
+}
+
+void crash_start(const char *name)
+{
+	for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+		if (strcmp(name, crashes[i].name) == 0 && kernel_thread("crash", run, (void *)(uint64_t)&crashes[i]))
+			return;
+	kprintf("crash=%s: there are null stack text data user lock unlock page\n", name);
+}
