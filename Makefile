@@ -75,6 +75,8 @@ LIB_S     := $(wildcard user/lib/*.S)
 PROGRAMS  := $(sort $(basename $(notdir $(wildcard user/*.c))) \
 	$(filter-out lib,$(patsubst user/%/,%,$(sort $(dir $(wildcard user/*/*.c))))))
 
+TEST_PROGRAMS := $(wildcard tests/programs/*.c)
+
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
 USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
@@ -114,10 +116,10 @@ $(KERNEL_DIR)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -I. -MMD -MP -c -o $@ $<
 
-LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none -Wl,-z,noexecstack \
-	-Wl,-z,max-page-size=4096 -T $(KERNEL_LD)
-
 # -march=rv64imac once more: under the longer name the compiler would not find its libgcc for soft floating point.
+LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none \
+	-Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -T $(KERNEL_LD)
+
 # Linked twice: the second time with the table of the first one's functions, which backtraces read. The table comes behind them,
 # so they must not have moved.
 $(KERNEL): $(KERNEL_O) $(KERNEL_LD) kernel/machine/symbols.awk Makefile
@@ -143,7 +145,7 @@ build/user/obj/user/lib/%.c.o: user/lib/%.c Makefile
 	$(Q)$(RISCV_CC) $(USER_FLAGS) $(WARN) -I. -MMD -MP -c -o $@ $<
 
 # Programs that people bring are compiled with warnings that do not stop the build; lint holds ours to the full set.
-build/user/obj/user/%.c.o: user/%.c Makefile
+build/user/obj/%.c.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(USER_FLAGS) -Wall -Wno-main -I. -MMD -MP -c -o $@ $<
@@ -158,17 +160,16 @@ build/user/libquire.a: $(LIB_O)
 	@rm -f $@
 	$(Q)$(CROSS)ar rcs $@ $^
 
+# program(FILE, sources)
 define program
-build/user/bin/$(1): $(patsubst %,build/user/obj/%.o,$(wildcard user/$(1).c user/$(1)/*.c)) build/user/libquire.a $(USER_LD)
+$(1): $(patsubst %,build/user/obj/%.o,$(2)) build/user/libquire.a $(USER_LD)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		-T $(USER_LD) -o $$@ $$(filter %.o,$$^) \
-		-Wl,--start-group build/user/libquire.a -lgcc -Wl,--end-group
+	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none \
+		-Wl,-z,max-page-size=4096 -T $(USER_LD) -o $$@ $$(filter %.o,$$^) -Wl,--start-group build/user/libquire.a -lgcc -Wl,--end-group
 endef
-$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
-
-PROGRAM_FILES := $(patsubst %,build/user/bin/%,$(PROGRAMS))
+$(foreach p,$(PROGRAMS),$(eval $(call program,build/user/bin/$(p),$(wildcard user/$(p).c user/$(p)/*.c))))
+$(foreach c,$(TEST_PROGRAMS),$(eval $(call program,build/tests/bin/$(basename $(notdir $(c))),$(c))))
 
 # --- disk image ------------------------------------------------------------------------------------------------------------------
 # The list of programs is an input as well: a program that was deleted leaves the disk.
@@ -185,6 +186,10 @@ build/disk/%: build/user/bin/%
 	@mkdir -p $(@D)
 	$(Q)$(CROSS)objcopy --strip-all $< $@
 
+build/tests/disk/%: build/tests/bin/%
+	@mkdir -p $(@D)
+	$(Q)$(CROSS)objcopy --strip-all $< $@
+
 build/disk/README: README.md
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
@@ -194,6 +199,12 @@ DISK_FILES := $(patsubst %,build/disk/%,$(PROGRAMS) $(if $(wildcard README.md),R
 build/fs.img: build/host/mkfs $(DISK_FILES) build/programs.list
 	$(call say,MKFS,$@)
 	$(Q)build/host/mkfs $@ $(DISK_BLOCKS) $(DISK_FILES) 1>&2
+
+# The guest tests' disk has a few more programs: what misbehaves on purpose is not for everyone's disk.
+TEST_FILES := $(patsubst %,build/tests/disk/%,$(filter-out $(PROGRAMS),$(basename $(notdir $(TEST_PROGRAMS)))))
+build/tests.img: build/host/mkfs $(DISK_FILES) $(TEST_FILES) build/programs.list
+	$(call say,MKFS,$@)
+	$(Q)build/host/mkfs $@ $(DISK_BLOCKS) $(DISK_FILES) $(TEST_FILES) 1>&2
 
 # --- running ---------------------------------------------------------------------------------------------------------------------
 ABS = $(call quote,$(abspath $(1)))
@@ -279,4 +290,5 @@ clean:
 FORCE:
 
 -include $(KERNEL_O:.o=.d) $(LIB_O:.o=.d)
--include $(wildcard build/host/*.d build/user/obj/user/*.d build/user/obj/user/*/*.d build/host/*/mm/*.d build/host/*/mm/host/*.d)
+-include $(wildcard build/host/*.d build/user/obj/user/*.d build/user/obj/user/*/*.d build/user/obj/tests/programs/*.d \
+	build/host/*/mm/*.d build/host/*/mm/host/*.d)

@@ -22,7 +22,8 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROMPT = re.compile(r"(?:^|\n)\$ \Z")
-PANIC = re.compile(r"(?:^|\n)[^\n]*\bpanic[^\n]*", re.IGNORECASE)
+PANIC = re.compile(r"^panic: ", re.MULTILINE)
+DISK = "build/tests.img"   # the usual programs and those of tests/programs/
 
 
 class Failure(Exception):
@@ -43,18 +44,15 @@ def expect_that(condition, message):
         raise Failure(message)
 
 
-# --- building: each target once, however many tests ask for it -------------------------------------------------------------------
+# --- building: each target once, however many tests ask for it, and one after the other ------------------------------------------
 
 _built = {}
 _build_lock = threading.Lock()
-_build_locks = {}
 
 
 def make(*arguments):
     """Runs make once for these arguments, returns what it printed; raises Failure with its output when it fails."""
     with _build_lock:
-        lock = _build_locks.setdefault(arguments, threading.Lock())
-    with lock:
         first = arguments not in _built
         if first:
             environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
@@ -69,7 +67,9 @@ def make(*arguments):
 
 def qemu_command(smp=1, memory="128M", append="", extra=(), variant=(), image=None):
     """The command line of `make qemu` with these knobs, as a list."""
-    line = make("print-qemu", "SMP=@SMP@", "MEM=@MEM@", "APPEND=@APPEND@", *variant, *([f"IMAGE={image}"] if image else []))
+    if not image:
+        make(DISK)
+    line = make("print-qemu", "SMP=@SMP@", "MEM=@MEM@", "APPEND=@APPEND@", f"IMAGE={image or DISK}", *variant)
     words = [{"@SMP@": str(smp), "@MEM@": memory, "@APPEND@": append}.get(word, word) for word in shlex.split(line)]
     if not append:
         del words[words.index("-append"):words.index("-append") + 2]
@@ -173,10 +173,9 @@ class Machine:
     def sh(self, line, seconds=60):
         """Types a command; returns what it printed, without the echoed line and the prompt."""
         self.type(line + "\n")
-        text = self.prompt(seconds)
-        if text.endswith("$ "):
-            text = text[:-2]
-        return text.partition("\n")[2]
+        text = self.prompt(seconds).removesuffix("$ ")
+        echo = line + "\n"   # twice when it was typed before the shell had switched the console to its own editing
+        return text.partition(echo)[2].removeprefix(echo)
 
     def ended(self, seconds=60):
         """Waits until QEMU ends by itself; returns its exit status."""

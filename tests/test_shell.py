@@ -1,6 +1,9 @@
 """The shell as a person meets it: typed at the console."""
 
-from suite import Machine, expect_that, test
+import re
+import time
+
+from suite import Failure, Machine, expect_that, patience, test
 
 UP, DOWN, LEFT = "\x1b[A", "\x1b[B", "\x1b[D"
 
@@ -49,19 +52,36 @@ def errors_are_reported_and_survived():
         expect_that("alive" in m.sh("echo alive"), m.tail())
 
 
+def running(m, name, seconds=60):
+    """Waits until ^P, typed again and again, shows so many programs of this name; returns the last one's number."""
+    deadline = time.monotonic() + patience(seconds)
+    while time.monotonic() < deadline:
+        m.type("\x10")
+        m.expect(r"\binit$")
+        listing = m.expect(r"(?:^ .*\n)*^$")
+        found = re.findall(rf"^ +(\d+) .* {name}$", listing.group(0), re.M)
+        if found:
+            return found[-1]
+    raise Failure(f"{name} never runs; {m.tail()}")
+
+
+def processes(m):
+    """What ps lists: name and pid."""
+    return {name: pid for pid, name in re.findall(r"^ +(\d+) .* (\S+)$", m.sh("ps"), re.M)}
+
+
 @test()
 def background():
     with Machine(smp=2) as m:
         m.boot()
         m.sh("sleep 600 &")
-        listing = m.sh("ps")
-        expect_that("sleep" in listing, f"the background program is not listed: {listing}")
-        pid = next(word for line in listing.splitlines() if "sleep" in line for word in line.split() if word.isdigit())
-        m.sh(f"kill {pid}")
+        running(m, "sleep")
+        m.sh("")
+        m.sh(f"kill {processes(m)['sleep']}")
         for _ in range(100):
-            if "sleep" not in m.sh("ps"):
+            if "sleep" not in processes(m):
                 return
-        raise AssertionError(f"kill does not end it; {m.tail()}")
+        raise Failure(f"kill does not end it; {m.tail()}")
 
 
 @test()
@@ -97,27 +117,35 @@ def interrupt_kills_the_foreground():
     with Machine(smp=2) as m:
         m.boot()
         m.type("sleep 600\n")
+        running(m, "sleep")
         m.type("\x03")
         m.prompt()
         m.type("cat | cat | wc\n")
+        running(m, "wc")
         m.type("\x03")
         m.prompt()
+        left = processes(m)
+        expect_that(not {"sleep", "cat", "wc"} & set(left), f"still there: {left}")
         m.sh("sleep 600 &")
+        running(m, "sleep")
         m.type("echo unfinished\x03")
         m.prompt()
-        expect_that("sleep" in m.sh("ps"), f"^C at the prompt must leave background programs alone; {m.tail()}")
+        expect_that("sleep" in processes(m), f"^C at the prompt must leave background programs alone; {m.tail()}")
         expect_that("alive" in m.sh("echo alive"), m.tail())
 
 
 @test()
 def process_list_and_memory_report_by_key():
+    """At the prompt and while a program runs."""
     with Machine(smp=2) as m:
         m.boot()
-        m.type("sleep 600\n")
-        m.expect("sleep 600")
         m.type("\x10")
-        m.expect(r"\binit\b")
-        m.expect(r"\bsleep\b")
+        m.expect(r"^ +1 .* init$")
+        m.expect(r"^ +\d+ .* sh$")
+        m.type("\x14")
+        m.expect(r"(?i)free")
+        m.type("sleep 600\n")
+        running(m, "sleep")
         m.type("\x14")
         m.expect(r"(?i)free")
         m.type("\x03")
