@@ -1,243 +1,25 @@
-// test_heap.c: what every heap must do, run over every member of HEAPS; then what the entry and single heaps promise on their own.
-//
-//     random calls ──► heap under test ──► blocks ──► shadow: where each block is, how long, which pattern it holds
-//
-// The shadow is what finds a block given out twice: the allocator's own records can be consistent and wrong.
-#include <stdlib.h>
+// test_heap.c: the model over every member of HEAPS; then what the entry and single heaps promise on their own.
 
 #include "../bump.h"
 #include "../fault.h"
 #include "../freelist.h"
 #include "../page.h"
 #include "../slab.h"
+#include "heap_model.h"
 #include "test.h"
 
-#define LIVE_MAX    200
-#define ARENA_BYTES ((size_t)64 << 10)
-
-struct live {
-	unsigned char *block;
-	size_t bytes;
-	unsigned char pattern;
-};
-
-struct model {
-	struct heap *heap;
-	struct live live[LIVE_MAX];
-	size_t count;
-	bool may_fail; // faults are being injected
-	bool failed;   // a call was refused
-};
-
 size_t host_reserved(void);
-uint64_t host_allocations(void);
-
-// Expects that check says exactly `id`.
-static void expect_verdict(struct verdict verdict, const char *id)
-{
-	EXPECT_VERDICT(verdict, id);
-}
-
-static void *arena(void) // dirty memory, the same in each run
-{
-	static void *memory;
-
-	if (!memory)
-		memory = aligned_alloc(4096, ARENA_BYTES);
-	memset(memory, 0x5c, ARENA_BYTES);
-	return memory;
-}
-
-// A machine with 32 MiB; returns its free pages.
-static size_t machine(void)
-{
-	static struct memblock mb;
-	struct page_config config = { .dma_limit = PA(0x81000000), .cpus = 4, .reserve = 16 };
-
-	slab_forget();
-	host_reset();
-	memset(&mb, 0, sizeof mb);
-	host_ram(0x80000000, (uint64_t)32 << 20, &mb);
-	EXPECT(page_init(&mb, &config));
-	return page_free_count();
-}
-
-// ---- the model ----
-
-static void paint(struct live *live)
-{
-	live->pattern = (unsigned char)random_below(256);
-	memset(live->block, live->pattern, live->bytes);
-}
-
-static void expect_pattern(const unsigned char *block, size_t bytes, unsigned char pattern)
-{
-	for (size_t i = 0; i < bytes; i++)
-		EXPECT_EQ(block[i], pattern);
-}
-
-static void expect_apart(const struct model *model, const struct live *live)
-{
-	for (size_t i = 0; i < model->count; i++) {
-		const struct live *other = &model->live[i];
-
-		EXPECT(other == live || other->block + other->bytes <= live->block || live->block + live->bytes <= other->block);
-	}
-}
-
-// Enters a new block into the shadow after all that can be asked of it.
-static void enter(struct model *model, void *block, size_t bytes, size_t align)
-{
-	struct live *live = &model->live[model->count];
-
-	if (!block) {
-		EXPECT(model->may_fail);
-		model->failed = true;
-		return;
-	}
-	*live = (struct live){ block, bytes, 0 };
-	EXPECT_EQ((uintptr_t)block % align, 0);
-	EXPECT(heap_usable(model->heap, block) >= bytes);
-	expect_apart(model, live);
-	paint(live);
-	model->count++;
-}
-
-static size_t random_size(void)
-{
-	switch (random_below(8)) {
-	case 0:
-		return 1 + random_below(16);
-	case 1:
-		return 1 + random_below(40000);
-	case 2:
-		return (size_t)1 << random_below(14);
-	case 3:
-		return 1 + random_below(4096);
-	default:
-		return 1 + random_below(400);
-	}
-}
-
-static void step_alloc(struct model *model)
-{
-	size_t bytes = random_size(), align = HEAP_ALIGN;
-	void *block;
-
-	if (model->count == LIVE_MAX)
-		return;
-	switch (random_below(4)) {
-	case 0:
-		align = (size_t)1 << random_below(13);
-		block = heap_alloc_aligned(model->heap, bytes, align);
-		break;
-	case 1:
-		block = heap_alloc_zeroed(model->heap, bytes, 3);
-		bytes *= 3;
-		if (block)
-			expect_pattern(block, bytes, 0);
-		break;
-	default:
-		block = heap_alloc(model->heap, bytes);
-	}
-	enter(model, block, bytes, align < HEAP_ALIGN ? HEAP_ALIGN : align);
-}
-
-static struct live leave(struct model *model, size_t i)
-{
-	struct live live = model->live[i];
-
-	expect_pattern(live.block, live.bytes, live.pattern);
-	model->live[i] = model->live[--model->count];
-	return live;
-}
-
-static void step_realloc(struct model *model)
-{
-	size_t bytes = random_size(), i = random_below(model->count);
-	struct live old = leave(model, i);
-	unsigned char *block = heap_realloc(model->heap, old.block, bytes);
-
-	if (block)
-		expect_pattern(block, bytes < old.bytes ? bytes : old.bytes, old.pattern);
-	else
-		EXPECT(bytes > old.bytes); // shrinking never fails
-	enter(model, block, bytes, HEAP_ALIGN);
-	if (!block) // the old block is as it was
-		model->live[model->count++] = old;
-}
-
-static void step(struct model *model, bool growing)
-{
-	uint64_t dice = random_below(100);
-
-	if (dice < (growing ? 60 : 35))
-		step_alloc(model);
-	else if (model->count == 0)
-		return;
-	else if (dice < 75)
-		step_realloc(model);
-	else if (dice < 99)
-		heap_free(model->heap, leave(model, random_below(model->count)).block);
-	else
-		heap_trim(model->heap);
-}
-
-static size_t live_blocks(const struct heap *heap)
-{
-	struct heap_report report;
-
-	heap_report(heap, &report);
-	return report.blocks;
-}
-
-static void finish(struct model *model)
-{
-	while (model->count > 0)
-		heap_free(model->heap, leave(model, random_below(model->count)).block);
-	heap_trim(model->heap);
-	expect_verdict(heap_check(model->heap), NULL);
-	EXPECT_EQ(live_blocks(model->heap), 0);
-}
-
-// Random calls on a fresh heap, everything freed at the end and no memory kept. True when a call was refused.
-static bool run_model(const struct heap_ops *ops, unsigned steps, uint64_t fail_after)
-{
-	static struct model model;
-	size_t pages = machine(), reserved = host_reserved();
-
-	model = (struct model){ .may_fail = fail_after != UINT64_MAX };
-	host_fail_after(fail_after);
-	model.heap = heap_create(ops, arena(), ARENA_BYTES);
-	if (!model.heap) {
-		EXPECT(model.may_fail);
-		return true;
-	}
-	for (unsigned i = 0; i < steps; i++) {
-		step(&model, i / 256 % 2 == 0);
-		if (i % 64 == 0) {
-			expect_verdict(heap_check(model.heap), NULL);
-			EXPECT_EQ(live_blocks(model.heap), model.count);
-		}
-	}
-	host_fail_after(UINT64_MAX);
-	finish(&model);
-	EXPECT_EQ(host_reserved(), reserved);
-	page_drain();
-	EXPECT_EQ(page_free_count(), pages);
-	return model.failed;
-}
 
 TEST(heap_model)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
-		run_model(*ops, 20000, UINT64_MAX);
+		model_run(*ops, random_below, 20000, UINT64_MAX);
 }
 
 TEST(heap_faults)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
-		for (uint64_t n = 1; run_model(*ops, 300, n); n++)
+		for (uint64_t n = 1; model_run(*ops, random_below, 300, n); n++)
 			EXPECT(n < 5000);
 }
 
@@ -252,8 +34,8 @@ const char *__asan_default_options(void)
 
 static __attribute__((noinline)) void expect_refusals(const struct heap_ops *ops)
 {
-	machine();
-	struct heap *heap = heap_create(ops, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *heap = heap_create(ops, model_arena(), MODEL_ARENA);
 
 	EXPECT(heap && heap_named(ops->name) == ops);
 	EXPECT(!heap_alloc(heap, 0) && !heap_realloc(heap, NULL, 0));
@@ -262,7 +44,7 @@ static __attribute__((noinline)) void expect_refusals(const struct heap_ops *ops
 	EXPECT(!heap_alloc_aligned(heap, 8, (size_t)1 << 63));
 	EXPECT_PANIC("not a power of two", (void)!heap_alloc_aligned(heap, 8, 24));
 	heap_free(heap, NULL);
-	expect_verdict(heap_check(heap), NULL);
+	EXPECT_VERDICT(heap_check(heap), NULL);
 }
 
 TEST(heap_empty_requests)
@@ -275,18 +57,18 @@ TEST(heap_empty_requests)
 TEST(heap_too_small_an_arena)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		machine();
+		model_machine();
 		for (size_t bytes = 0; bytes < 64; bytes += 8)
-			EXPECT(!heap_create(*ops, arena(), bytes));
-		EXPECT(!heap_create(*ops, (char *)arena() + 8, ARENA_BYTES - 8));
+			EXPECT(!heap_create(*ops, model_arena(), bytes));
+		EXPECT(!heap_create(*ops, (char *)model_arena() + 8, MODEL_ARENA - 8));
 	}
 }
 
 // Each mistake of a caller panics with a rule that names it.
 static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
 {
-	machine();
-	struct heap *heap = heap_create(ops, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *heap = heap_create(ops, model_arena(), MODEL_ARENA);
 	char *first = heap_alloc(heap, 100), *middle = heap_alloc(heap, 100), *last = heap_alloc(heap, 100);
 
 	EXPECT_PANIC("misaligned", heap_free(heap, middle + 8));
@@ -294,10 +76,10 @@ static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
 	EXPECT_PANIC("foreign", heap_free(heap, pa_pointer(PA(0x80000000 + (20 << 20)))));
 	heap_free(heap, middle);
 	EXPECT_PANIC("double free", heap_free(heap, middle));
-	expect_verdict(heap_check(heap), NULL);
+	EXPECT_VERDICT(heap_check(heap), NULL);
 	heap_free(heap, first);
 	heap_free(heap, last);
-	EXPECT_EQ(live_blocks(heap), 0);
+	EXPECT_EQ(model_live_blocks(heap), 0);
 }
 
 TEST(heap_mistakes)
@@ -309,8 +91,8 @@ TEST(heap_mistakes)
 // At level 1 a write past a block's end is seen when the block is freed.
 static __attribute__((noinline)) void overrun(const struct heap_ops *ops)
 {
-	machine();
-	struct heap *heap = heap_create(ops, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *heap = heap_create(ops, model_arena(), MODEL_ARENA);
 	char *above = heap_alloc(heap, 33), *below = heap_alloc(heap, 33);
 
 	EXPECT_EQ(heap_usable(heap, above), 33);
@@ -347,8 +129,8 @@ TEST(heap_observer_sees_every_block)
 	static const struct heap_observer observer = { count_given, count_taken };
 
 	for (const struct heap_ops *const *ops = HEAPS; *ops && MM_CHECK > 0; ops++) {
-		machine();
-		struct heap *heap = heap_create(*ops, arena(), ARENA_BYTES);
+		model_machine();
+		struct heap *heap = heap_create(*ops, model_arena(), MODEL_ARENA);
 
 		heap_observer = &observer;
 		given = taken = 0;
@@ -365,30 +147,30 @@ TEST(heap_observer_sees_every_block)
 TEST(kmalloc_over_every_heap)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		machine();
+		model_machine();
 		EXPECT(kmalloc_init((*ops)->name));
 		EXPECT(kmalloc_heap()->ops == *ops);
 		char *block = kmalloc(10), *zeroed = kzalloc(300);
 
-		expect_pattern((unsigned char *)zeroed, 300, 0);
+		model_expect_bytes((unsigned char *)zeroed, 300, 0);
 		memset(block, 7, 10);
 		block = krealloc(block, 3000);
-		expect_pattern((unsigned char *)block, 10, 7);
+		model_expect_bytes((unsigned char *)block, 10, 7);
 		EXPECT(!kmalloc(0));
 		kfree(block);
 		kfree(zeroed);
 		kfree(NULL);
-		expect_verdict(heap_check(kmalloc_heap()), NULL);
-		EXPECT_EQ(live_blocks(kmalloc_heap()), 0);
+		EXPECT_VERDICT(heap_check(kmalloc_heap()), NULL);
+		EXPECT_EQ(model_live_blocks(kmalloc_heap()), 0);
 	}
 }
 
 TEST(fault_heap_refuses_the_nth)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		machine();
+		model_machine();
 		struct fault_heap fault;
-		struct heap *heap = fault_create(&fault, heap_create(*ops, arena(), ARENA_BYTES));
+		struct heap *heap = fault_create(&fault, heap_create(*ops, model_arena(), MODEL_ARENA));
 		void *one = heap_alloc(heap, 64), *two = heap_realloc(heap, NULL, 64);
 
 		EXPECT(one && two);
@@ -402,8 +184,8 @@ TEST(fault_heap_refuses_the_nth)
 		void *all[] = { one, two, three, four };
 		for (unsigned i = 0; i < 4; i++)
 			heap_free(heap, all[i]);
-		expect_verdict(heap_check(heap), NULL);
-		EXPECT_EQ(live_blocks(fault.inner), 0);
+		EXPECT_VERDICT(heap_check(heap), NULL);
+		EXPECT_EQ(model_live_blocks(fault.inner), 0);
 	}
 }
 
@@ -419,8 +201,8 @@ TEST(freelist_policies)
 	static const size_t sizes[3] = { 600, 200, 400 };
 
 	for (unsigned i = 0; i < 4; i++) {
-		machine();
-		struct heap *heap = heap_create(expected[i].ops, arena(), ARENA_BYTES);
+		model_machine();
+		struct heap *heap = heap_create(expected[i].ops, model_arena(), MODEL_ARENA);
 		char *hole[3];
 
 		for (unsigned j = 0; j < 3; j++) {
@@ -442,9 +224,9 @@ TEST(freelist_policies)
 
 TEST(freelist_gives_regions_back)
 {
-	machine();
+	model_machine();
 	size_t reserved = host_reserved();
-	struct heap *heap = heap_create(&heap_best_fit, arena(), ARENA_BYTES);
+	struct heap *heap = heap_create(&heap_best_fit, model_arena(), MODEL_ARENA);
 	char *block[20];
 
 	for (unsigned i = 0; i < 20; i++)
@@ -453,7 +235,7 @@ TEST(freelist_gives_regions_back)
 	for (unsigned i = 0; i < 20; i += 2)
 		heap_free(heap, block[i]);
 	heap_trim(heap);
-	expect_verdict(heap_check(heap), NULL);
+	EXPECT_VERDICT(heap_check(heap), NULL);
 	for (unsigned i = 1; i < 20; i += 2)
 		heap_free(heap, block[i]);
 	heap_trim(heap);
@@ -463,8 +245,8 @@ TEST(freelist_gives_regions_back)
 
 TEST(bump_takes_back_the_last)
 {
-	machine();
-	struct heap *heap = heap_create(&heap_bump, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *heap = heap_create(&heap_bump, model_arena(), MODEL_ARENA);
 	char *keep = heap_alloc(heap, 24), *one = heap_alloc(heap, 100), *two = heap_alloc(heap, 200), *three = heap_alloc(heap, 300);
 
 	heap_free(heap, three);
@@ -487,14 +269,14 @@ static struct block *block_of(void *payload) // of the free list, below what the
 
 static struct freelist *some_freelist(void *block[4])
 {
-	machine();
-	struct heap *heap = heap_create(&heap_first_fit, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *heap = heap_create(&heap_first_fit, model_arena(), MODEL_ARENA);
 
 	for (unsigned i = 0; i < 4; i++)
 		EXPECT((block[i] = heap_alloc(heap, 96)));
 	heap_free(heap, block[0]);
 	heap_free(heap, block[2]);
-	expect_verdict(heap_check(heap), NULL);
+	EXPECT_VERDICT(heap_check(heap), NULL);
 	return (struct freelist *)heap;
 }
 
@@ -502,9 +284,9 @@ static struct freelist *some_freelist(void *block[4])
 	do {                                                                           \
 		__typeof__(place) saved_ = (place);                                    \
 		(place) = (value);                                                     \
-		expect_verdict(heap_check(heap), id);                                  \
+		EXPECT_VERDICT(heap_check(heap), id);                                  \
 		(place) = saved_;                                                      \
-		expect_verdict(heap_check(heap), NULL);                                \
+		EXPECT_VERDICT(heap_check(heap), NULL);                                \
 	} while (0)
 
 TEST(freelist_invariants)
@@ -530,13 +312,13 @@ TEST(freelist_invariants)
 	tail->next = NULL;
 	end->bytes = 64;
 	end->next = tail;
-	expect_verdict(heap_check(heap), "F4");
+	EXPECT_VERDICT(heap_check(heap), "F4");
 }
 
 TEST(bump_invariants)
 {
-	machine();
-	struct heap *heap = heap_create(&heap_bump, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *heap = heap_create(&heap_bump, model_arena(), MODEL_ARENA);
 	struct bump *bump = (struct bump *)heap;
 	struct bump_piece *piece = NULL;
 
@@ -579,15 +361,15 @@ TEST(heap_invariants)
 	static const struct heap_ops odd = { .name = "odd", .walk = odd_walk, .check = odd_check };
 	struct heap heap = { 0 };
 
-	expect_verdict(heap_check(&heap), "H1");
+	EXPECT_VERDICT(heap_check(&heap), "H1");
 	heap.ops = &odd;
 	odd_block = (char *)tag + 8;
-	expect_verdict(heap_check(&heap), "H2"); // empty, too
+	EXPECT_VERDICT(heap_check(&heap), "H2"); // empty, too
 	if (MM_CHECK == 0)
 		return;
-	machine();
-	struct heap *whole = heap_create(&heap_first_fit, arena(), ARENA_BYTES);
+	model_machine();
+	struct heap *whole = heap_create(&heap_first_fit, model_arena(), MODEL_ARENA);
 	volatile size_t *block = heap_alloc(whole, 64);
 	block[-4] = SIZE_MAX / 2; // the tag's bytes
-	expect_verdict(heap_check(whole), "H3");
+	EXPECT_VERDICT(heap_check(whole), "H3");
 }

@@ -1,0 +1,218 @@
+// heap_model.c: what every heap must do: random calls beside a shadow.
+//
+//     random calls ──► heap under test ──► blocks ──► shadow: where each block is, how long, which pattern it holds
+//
+// The shadow is what finds a block given out twice: the allocator's own records can be consistent and wrong.
+#include <stdlib.h>
+
+#include "heap_model.h"
+#include "../page.h"
+#include "../slab.h"
+#include "test.h"
+
+#define LIVE_MAX 200
+
+struct live {
+	unsigned char *block;
+	size_t bytes;
+	unsigned char pattern;
+};
+
+struct model {
+	struct heap *heap;
+	struct live live[LIVE_MAX];
+	size_t count;
+	bool may_fail; // faults are being injected
+	bool failed;   // a call was refused
+};
+
+size_t host_reserved(void);
+
+static model_draw *draw;
+
+void *model_arena(void)
+{
+	static void *memory;
+
+	if (!memory)
+		memory = aligned_alloc(4096, MODEL_ARENA);
+	memset(memory, 0x5c, MODEL_ARENA);
+	return memory;
+}
+
+size_t model_machine(void)
+{
+	static struct memblock mb;
+	struct page_config config = { .dma_limit = PA(0x81000000), .cpus = 4, .reserve = 16 };
+
+	slab_forget();
+	host_reset();
+	memset(&mb, 0, sizeof mb);
+	host_ram(0x80000000, (uint64_t)32 << 20, &mb);
+	EXPECT(page_init(&mb, &config));
+	return page_free_count();
+}
+
+static void paint(struct live *live)
+{
+	live->pattern = (unsigned char)draw(256);
+	memset(live->block, live->pattern, live->bytes);
+}
+
+void model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char pattern)
+{
+	for (size_t i = 0; i < bytes; i++)
+		EXPECT_EQ(block[i], pattern);
+}
+
+static void expect_apart(const struct model *model, const struct live *live)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		const struct live *other = &model->live[i];
+
+		EXPECT(other == live || other->block + other->bytes <= live->block || live->block + live->bytes <= other->block);
+	}
+}
+
+// Enters a new block into the shadow after all that can be asked of it.
+static void enter(struct model *model, void *block, size_t bytes, size_t align)
+{
+	struct live *live = &model->live[model->count];
+
+	if (!block) {
+		EXPECT(model->may_fail);
+		model->failed = true;
+		return;
+	}
+	*live = (struct live){ block, bytes, 0 };
+	EXPECT_EQ((uintptr_t)block % align, 0);
+	EXPECT(heap_usable(model->heap, block) >= bytes);
+	expect_apart(model, live);
+	paint(live);
+	model->count++;
+}
+
+static size_t random_size(void)
+{
+	switch (draw(8)) {
+	case 0:
+		return 1 + draw(16);
+	case 1:
+		return 1 + draw(40000);
+	case 2:
+		return (size_t)1 << draw(14);
+	case 3:
+		return 1 + draw(4096);
+	default:
+		return 1 + draw(400);
+	}
+}
+
+static void step_alloc(struct model *model)
+{
+	size_t bytes = random_size(), align = HEAP_ALIGN;
+	void *block;
+
+	if (model->count == LIVE_MAX)
+		return;
+	switch (draw(4)) {
+	case 0:
+		align = (size_t)1 << draw(13);
+		block = heap_alloc_aligned(model->heap, bytes, align);
+		break;
+	case 1:
+		block = heap_alloc_zeroed(model->heap, bytes, 3);
+		bytes *= 3;
+		if (block)
+			model_expect_bytes(block, bytes, 0);
+		break;
+	default:
+		block = heap_alloc(model->heap, bytes);
+	}
+	enter(model, block, bytes, align < HEAP_ALIGN ? HEAP_ALIGN : align);
+}
+
+static struct live leave(struct model *model, size_t i)
+{
+	struct live live = model->live[i];
+
+	model_expect_bytes(live.block, live.bytes, live.pattern);
+	model->live[i] = model->live[--model->count];
+	return live;
+}
+
+static void step_realloc(struct model *model)
+{
+	size_t bytes = random_size(), i = draw(model->count);
+	struct live old = leave(model, i);
+	unsigned char *block = heap_realloc(model->heap, old.block, bytes);
+
+	if (block)
+		model_expect_bytes(block, bytes < old.bytes ? bytes : old.bytes, old.pattern);
+	else
+		EXPECT(bytes > old.bytes); // shrinking never fails
+	enter(model, block, bytes, HEAP_ALIGN);
+	if (!block) // the old block is as it was
+		model->live[model->count++] = old;
+}
+
+static void step(struct model *model, bool growing)
+{
+	uint64_t dice = draw(100);
+
+	if (dice < (growing ? 60 : 35))
+		step_alloc(model);
+	else if (model->count == 0)
+		return;
+	else if (dice < 75)
+		step_realloc(model);
+	else if (dice < 99)
+		heap_free(model->heap, leave(model, draw(model->count)).block);
+	else
+		heap_trim(model->heap);
+}
+
+size_t model_live_blocks(const struct heap *heap)
+{
+	struct heap_report report;
+
+	heap_report(heap, &report);
+	return report.blocks;
+}
+
+static void finish(struct model *model)
+{
+	while (model->count > 0)
+		heap_free(model->heap, leave(model, draw(model->count)).block);
+	heap_trim(model->heap);
+	EXPECT_VERDICT(heap_check(model->heap), NULL);
+	EXPECT_EQ(model_live_blocks(model->heap), 0);
+}
+
+bool model_run(const struct heap_ops *ops, model_draw *from, unsigned steps, uint64_t fail_after)
+{
+	static struct model model;
+	size_t pages = model_machine(), reserved = host_reserved();
+
+	draw = from;
+	model = (struct model){ .may_fail = fail_after != UINT64_MAX };
+	host_fail_after(fail_after);
+	model.heap = heap_create(ops, model_arena(), MODEL_ARENA);
+	if (!model.heap) {
+		EXPECT(model.may_fail);
+		return true;
+	}
+	for (unsigned i = 0; i < steps; i++) {
+		step(&model, i / 256 % 2 == 0);
+		if (i % 64 == 0) {
+			EXPECT_VERDICT(heap_check(model.heap), NULL);
+			EXPECT_EQ(model_live_blocks(model.heap), model.count);
+		}
+	}
+	host_fail_after(UINT64_MAX);
+	finish(&model);
+	EXPECT_EQ(host_reserved(), reserved);
+	page_drain();
+	EXPECT_EQ(page_free_count(), pages);
+	return model.failed;
+}

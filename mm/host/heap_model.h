@@ -1,0 +1,18 @@
+// heap_model.h: a heap beside its shadow, driven by any source of numbers: test_heap.c's random stream or fuzz_heap.c's input.
+#pragma once
+
+#include "../heap.h"
+
+#define MODEL_ARENA ((size_t)64 << 10)
+
+typedef uint64_t model_draw(uint64_t limit); // 0 .. limit - 1
+
+void *model_arena(void);    // MODEL_ARENA bytes of dirty memory, the same in each run
+size_t model_machine(void); // a fresh machine with 32 MiB; returns its free pages
+
+// Random calls on a fresh heap of this kind; then everything is freed and no memory may be kept. Allocating calls fail from the
+// fail_after-th on (UINT64_MAX: none does). True when a call was refused.
+bool model_run(const struct heap_ops *ops, model_draw *from, unsigned steps, uint64_t fail_after);
+
+size_t model_live_blocks(const struct heap *heap); // as the heap's own walk counts them
+void model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char value);
