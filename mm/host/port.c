@@ -160,8 +160,13 @@ void host_ram(uint64_t start, uint64_t bytes, struct memblock *mb)
 static atomic_uint_least64_t calls;                 // allocating calls since host_fail_after
 static atomic_uint_least64_t fail_from = UINT64_MAX; // the first of them that fails
 
+pa_t __real_page_alloc(unsigned order, unsigned flags) __attribute__((weak)); // page_alloc itself; absent without --wrap
+pa_t __wrap_page_alloc(unsigned order, unsigned flags);
+
 void host_fail_after(uint64_t n)
 {
+	if (n != UINT64_MAX && !__real_page_alloc)
+		fprintf(stderr, "host_fail_after: page_alloc never fails in a program that is linked without -Wl,--wrap=page_alloc\n");
 	atomic_store(&calls, 0);
 	atomic_store(&fail_from, n);
 }
@@ -176,8 +181,6 @@ static bool must_fail(void)
 	return atomic_fetch_add(&calls, 1) + 1 >= atomic_load(&fail_from);
 }
 
-pa_t __real_page_alloc(unsigned order, unsigned flags) __attribute__((weak)); // page_alloc itself; absent without --wrap
-pa_t __wrap_page_alloc(unsigned order, unsigned flags);
 pa_t __wrap_page_alloc(unsigned order, unsigned flags)
 {
 	return must_fail() ? PA_NONE : __real_page_alloc(order, flags);
