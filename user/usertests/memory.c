@@ -220,22 +220,22 @@ TEST(stack_guard)
 TEST(lazy_pages)
 {
 	uint64 before = free_pages();
-	char *heap = sbrk(64 * MB);
+	char *heap = sbrk(32 * MB);
 	int ends[2];
 
 	CHECK(heap != SBRK_ERROR);
 	CHECK(before - free_pages() < 4);
-	EXPECT(heap[40 * MB], 0);
-	heap[50 * MB] = 1;
+	EXPECT(heap[16 * MB], 0);
+	heap[25 * MB] = 1;
 	CHECK(before - free_pages() < 12);
 	EXPECT(pipe(ends), 0);
-	EXPECT(write(ends[1], heap + 20 * MB - 100, 200), 200); // never touched: zeroes
-	EXPECT(read(ends[0], heap + 30 * MB - 100, 200), 200);
+	EXPECT(write(ends[1], heap + 8 * MB - 100, 200), 200); // never touched: zeroes
+	EXPECT(read(ends[0], heap + 20 * MB - 100, 200), 200);
 	for (int i = -100; i < 100; i++)
-		EXPECT(heap[30 * MB + i], 0);
+		EXPECT(heap[20 * MB + i], 0);
 	EXPECT(pipe((int *)(heap + 10 * MB)), 0);
 	CHECK(before - free_pages() < 40);
-	sbrk(-64 * MB);
+	sbrk(-32 * MB);
 }
 
 TEST(eager_pages)
