@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE))
 
 from machine import TOP, Failure, Machine, make  # noqa: E402  (found beside this file)
 
-SYNCED = re.compile(r"^synced (\d+) (\d+)$", re.MULTILINE)
+SYNCED = re.compile(r"^synced (\d+) (\d+)\n", re.MULTILINE)
 
 
 def build():
@@ -54,11 +54,10 @@ def check_synced(machine, seed, last):
 def work_and_cut(machine, seed, run, chance):
     """Starts the work and cuts the power; returns the last generation that each worker had synced by then."""
     machine.type(f"filework run {seed} {run}\n")
-    machine.expect(r"^working$")
+    begin = machine.expect(r"^working\n").end()
     for _ in range(chance.randrange(5)):
         machine.expect(SYNCED.pattern)
     time.sleep(chance.uniform(0, 0.04))   # the random moment: anywhere in the work or in a commit
-    begin = machine.text.rindex("working\n")
     machine.kill()
     return {int(worker): int(generation) for worker, generation in SYNCED.findall(machine.text, begin)}
 

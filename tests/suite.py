@@ -1,6 +1,6 @@
 """What a test file needs: the decorators that name and order tests, and the helpers of machine.py."""
 
-from machine import TOP, Failure, Machine, expect_that, make, patience, qemu_command  # noqa: F401  (for test files)
+from machine import DISK, TOP, Failure, Machine, expect_that, make, patience, qemu_command  # noqa: F401  (for test files)
 
 tests = []
 

@@ -7,7 +7,7 @@ import select
 import subprocess
 import time
 
-from suite import TOP, Failure, expect_that, make, patience, test
+from suite import DISK, TOP, Failure, expect_that, make, patience, test
 
 
 class Terminal:
@@ -63,8 +63,8 @@ def expect_in(shown, *patterns):
 
 @test(weight=20)
 def one_terminal():
-    make("all")
-    with Terminal("make", "-s", "gdb", "SMP=2") as t:
+    make(DISK)
+    with Terminal("make", "-s", "gdb", "SMP=2", f"IMAGE={DISK}", "QEMU_EXTRA=-snapshot") as t:
         t.expect(r"^\(gdb\) ", 120)
         t.gdb("user cat")
         t.gdb("break process_exec")

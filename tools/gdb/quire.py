@@ -57,6 +57,17 @@ def size(count):
     return f"{count} pages ({count * PAGE / 2**20:.1f} MiB)"
 
 
+class SupervisorView:
+    """QEMU shows memory as the hart's privilege sees it: while a program runs, the kernel's data could not be read."""
+
+    def __enter__(self):
+        self.privilege = number("$priv")
+        gdb.execute("set $priv = 1")
+
+    def __exit__(self, *_):
+        gdb.execute(f"set $priv = {self.privilege}")
+
+
 class Command(gdb.Command):
     """Base of the commands: the name is the class's, the help text its doc string."""
 
@@ -64,12 +75,13 @@ class Command(gdb.Command):
         super().__init__(self.__class__.__name__, gdb.COMMAND_DATA)
 
     def invoke(self, argument, _):
-        try:
-            self.run(*gdb.string_to_argv(argument))
-        except TypeError as error:
-            if "positional argument" not in str(error):
-                raise
-            raise gdb.GdbError("usage: " + self.__doc__.splitlines()[0])
+        with SupervisorView():
+            try:
+                self.run(*gdb.string_to_argv(argument))
+            except TypeError as error:
+                if "positional argument" not in str(error):
+                    raise
+                raise gdb.GdbError("usage: " + self.__doc__.splitlines()[0])
 
 
 # --- physical pages --------------------------------------------------------------------------------------------------------------
@@ -83,18 +95,18 @@ class Records:
             raise gdb.GdbError("page_init has not run yet")
         self.type = gdb.lookup_type("struct page").pointer()
         count = int(self.state["span_count"])
-        self.spans = [tuple(int(self.state["spans"][i][k]) for k in ("number", "first", "count")) for i in range(count)]
+        self.spans = [tuple(int(self.state["spans"][i][k]) for k in ("start", "first", "count")) for i in range(count)]
 
     def address(self, frame):
-        for page_number, first, count in self.spans:
+        for start, first, count in self.spans:
             if first <= frame < first + count:
-                return (page_number + frame - first) * PAGE
+                return start + (frame - first) * PAGE
         raise gdb.GdbError(f"frame {frame} has no page")
 
     def frame(self, address):
-        for page_number, first, count in self.spans:
-            if 0 <= address // PAGE - page_number < count:
-                return first + address // PAGE - page_number
+        for start, first, count in self.spans:
+            if 0 <= (address - start) // PAGE < count:
+                return first + (address - start) // PAGE
         return None
 
     def record(self, frame):
@@ -112,7 +124,7 @@ class Records:
                 yield order, int(buddy["blocks"][order]), frames
             return
         first, end, width = int(zone["first"]), int(zone["end"]), self.type.target().sizeof
-        use_at = [f.bitpos // 8 for f in self.type.target().fields() if f.name == "use"][0]
+        use_at = number("&((struct page *)0)->use")
         memory = bytes(gdb.selected_inferior().read_memory(int(self.state["records"]) + first * width, (end - first) * width))
         free = [first + i for i in range(end - first) if memory[i * width + use_at] == number("PAGE_FREE")]
         yield 0, len(free), free[:5]
@@ -135,7 +147,7 @@ class pages(Command):
                 if count:
                     shown = " ".join(f"{records.address(f):#x}" for f in frames)
                     print(f"  order {order:2}: {count:6} blocks  {shown}{' ...' if count > len(frames) else ''}")
-        cached = [int(state["caches"][cpu]["count"]) for cpu in range(int(state["cpus"]))]
+        cached = [int(state["caches"][cpu]["top"] - state["caches"][cpu]["slot"][0].address) for cpu in range(int(state["cpus"]))]
         print("per-CPU caches: " + " ".join(f"{cpu}:{count}" for cpu, count in enumerate(cached)))
 
 
@@ -155,7 +167,7 @@ class page(Command):
         use = str(record["use"].cast(gdb.lookup_type("enum page_use")))
         line = f"page {address & ~(PAGE - 1):#x}: frame {frame}, {use}"
         if use == "PAGE_USED":
-            line += f", order {int(record['order'])}, {int(record['refs'])} references, owner {int(record['owner'])}, tag {int(record['tag'])}"
+            line += f", order {int(record['order'])}, {int(record['extra']) + 1} references, owner {int(record['owner'])}, tag {int(record['tag'])}"
         elif use == "PAGE_FREE":
             line += f", order {int(record['order'])}"
             for name in ("next", "previous"):
@@ -254,6 +266,24 @@ class ps(Command):
             parent = int(each["parent"]["pid"]) if int(each["parent"]) else 0
             state = str(each["state"]).removeprefix("PROCESS_").lower()
             print(f"{int(each['pid']):5} {parent:6}  {state:9} {int(each['hart']):4}  {int(each['space']['resident']):5}  {each['name'].string()}")
+
+
+class slabs(Command):
+    """slabs: the caches of kernel objects: objects in use, in harts' magazines, room for, and pages taken."""
+
+    def run(self):
+        print("NAME                     BYTES   IN USE   CACHED     ROOM    PAGES")
+        for cache in items(value("slab_caches"), "next"):
+            cached = 0
+            for cpu in range(16):
+                magazine = cache["magazine"][cpu]
+                if int(magazine) and int(magazine) != number("&slab_nothing"):
+                    cached += int(magazine["top"] - magazine["slot"][0].address) - 1
+            free, room = 0, 0
+            for which in range(3):
+                for slab in items(cache["list"][which], "next"):
+                    free, room = free + int(slab["free"]), room + int(slab["count"])
+            print(f"{text(cache['name']):20} {int(cache['bytes']):9} {room - free - cached:8} {cached:8} {room:8} {int(cache['pages']):8}")
 
 
 # --- programs and the console ----------------------------------------------------------------------------------------------------
