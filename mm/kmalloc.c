@@ -5,7 +5,7 @@
 // A new heap is one line here and one declaration in heap.h. This stands apart from heap.c so that a program which wants one heap only
 // (user/malloc) links no other.
 //
-// Cost: kmalloc at level 0 is five instructions and a jump into the allocator when that locks by itself.
+// Cost: kmalloc at level 0 is six instructions and a jump into the allocator when that locks by itself.
 #include "heap.h"
 
 #define ARENA_MIN ((size_t)16 << 10)
@@ -15,7 +15,14 @@ const struct heap_ops *const HEAPS[] = {
 	&heap_slab, &heap_first_fit, &heap_next_fit, &heap_best_fit, &heap_worst_fit, &heap_bump, NULL,
 };
 
-static struct heap *kernel_heap;
+// The kernel's heap. At level 0 kmalloc and kfree jump straight into an allocator that locks by itself, else through the entry.
+static struct {
+	struct heap *heap;
+	void *(*alloc)(struct heap *heap, size_t bytes, size_t align);
+	void (*free)(struct heap *heap, void *block);
+} kernel;
+
+#define CALLER (MM_CHECK ? __builtin_return_address(0) : NULL)
 
 static bool same(const char *a, const char *b)
 {
@@ -32,6 +39,25 @@ const struct heap_ops *heap_named(const char *name)
 	return NULL;
 }
 
+static void *alloc_through_entry(struct heap *heap, size_t bytes, size_t align)
+{
+	return heap_alloc_for(heap, bytes, align, NULL);
+}
+
+static void free_through_entry(struct heap *heap, void *block)
+{
+	heap_free_for(heap, block, NULL);
+}
+
+static void use(struct heap *heap)
+{
+	bool directly = MM_CHECK == 0 && PORT_REDZONE == 0 && heap->ops->own_locking;
+
+	kernel.heap = heap;
+	kernel.alloc = directly ? heap->ops->alloc : alloc_through_entry;
+	kernel.free = directly ? heap->ops->free : free_through_entry;
+}
+
 // Each heap needs its own least arena: the first size that its create accepts is taken.
 bool kmalloc_init(const char *name)
 {
@@ -44,9 +70,11 @@ bool kmalloc_init(const char *name)
 
 		if (!arena)
 			return false;
-		kernel_heap = heap_create(ops, arena, bytes);
-		if (kernel_heap)
+		struct heap *heap = heap_create(ops, arena, bytes);
+		if (heap) {
+			use(heap);
 			return true;
+		}
 		port_release(arena, bytes);
 	}
 	return false;
@@ -54,19 +82,19 @@ bool kmalloc_init(const char *name)
 
 struct heap *kmalloc_heap(void)
 {
-	return kernel_heap;
+	return kernel.heap;
 }
 
 void *kmalloc(size_t bytes)
 {
-	if (MM_CHECK == 0 && kernel_heap->ops->own_locking && bytes)
-		return kernel_heap->ops->alloc(kernel_heap, bytes, HEAP_ALIGN);
-	return heap_alloc_for(kernel_heap, bytes, HEAP_ALIGN, __builtin_return_address(0));
+	if (MM_CHECK > 0)
+		return heap_alloc_for(kernel.heap, bytes, HEAP_ALIGN, CALLER);
+	return bytes ? kernel.alloc(kernel.heap, bytes, HEAP_ALIGN) : NULL;
 }
 
 void *kzalloc(size_t bytes)
 {
-	void *block = heap_alloc_for(kernel_heap, bytes, HEAP_ALIGN, __builtin_return_address(0));
+	void *block = heap_alloc_for(kernel.heap, bytes, HEAP_ALIGN, CALLER);
 
 	if (block)
 		__builtin_memset(block, 0, bytes);
@@ -75,13 +103,13 @@ void *kzalloc(size_t bytes)
 
 void *krealloc(void *block, size_t bytes)
 {
-	return heap_realloc_for(kernel_heap, block, bytes, __builtin_return_address(0));
+	return heap_realloc_for(kernel.heap, block, bytes, CALLER);
 }
 
 void kfree(void *block)
 {
-	if (MM_CHECK == 0 && block && kernel_heap->ops->own_locking)
-		kernel_heap->ops->free(kernel_heap, block);
-	else
-		heap_free_for(kernel_heap, block, __builtin_return_address(0));
+	if (MM_CHECK > 0)
+		heap_free_for(kernel.heap, block, CALLER);
+	else if (block)
+		kernel.free(kernel.heap, block);
 }

@@ -107,10 +107,11 @@ static inline void *cache_take(struct kmem_cache *cache)
 {
 	struct pin pin = port_pin();
 	struct magazine *magazine = magazine_own(cache, pin.cpu);
+	void *object = magazine ? magazine->top[-1] : NULL;
 
-	if (__builtin_expect(!magazine || !magazine->top[-1], 0))
+	if (__builtin_expect(!object, 0))
 		return cache_take_slowly(cache, magazine, pin);
-	void *object = *--magazine->top;
+	magazine->top--;
 	magazine_disown(cache, pin.cpu, magazine);
 	port_unpin(pin);
 	return object;

@@ -208,10 +208,13 @@ size_t kmem_report(struct kmem_report *report, size_t max)
 
 	lock_acquire(&slab_caches_lock);
 	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next) {
-		if (cache->pages == 0)
+		struct kmem_report one;
+
+		report_cache(cache, &one);
+		if (one.pages == 0)
 			continue;
 		if (count < max)
-			report_cache(cache, &report[count]);
+			report[count] = one;
 		count++;
 	}
 	lock_release(&slab_caches_lock);

@@ -81,7 +81,7 @@ static struct kmem_cache *aligned_class(struct slab_heap *slabs, size_t bytes, s
 	return NULL;
 }
 
-static void *alloc_rarely(struct slab_heap *slabs, size_t bytes, size_t align)
+static __attribute__((noinline)) void *alloc_rarely(struct slab_heap *slabs, size_t bytes, size_t align)
 {
 	struct kmem_cache *cache = aligned_class(slabs, bytes, align);
 
@@ -97,7 +97,7 @@ static void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
 	return cache_take(slabs->fit[(bytes + HEAP_ALIGN - 1) / HEAP_ALIGN]);
 }
 
-static void free_rarely(struct slab_heap *slabs, struct page *page, void *block)
+static __attribute__((noinline)) void free_rarely(struct slab_heap *slabs, struct page *page, void *block)
 {
 	if (page && page->tag == LARGE_TAG && page->owner == owner_id(slabs)) {
 		if (!is_aligned((uintptr_t)block, PAGE_BYTES))
@@ -122,9 +122,10 @@ static void slab_free(struct heap *heap, void *block)
 		return;
 	}
 	struct slab *slab = slab_of(page);
-	if (__builtin_expect(!slab_has_object_at(slab, slab->cache, (uintptr_t)block), 0))
+	struct kmem_cache *cache = slab->cache;
+	if (__builtin_expect(!slab_has_object_at(slab, cache, (uintptr_t)block), 0))
 		port_panic("slab: misaligned pointer, not the start of an object", (uintptr_t)block);
-	cache_give(slab->cache, block);
+	cache_give(cache, block);
 }
 
 static size_t slab_usable(const struct heap *heap, const void *block)

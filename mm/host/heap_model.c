@@ -28,19 +28,19 @@ struct model {
 
 size_t host_reserved(void);
 
-static model_draw *draw;
+static heap_model_draw *draw;
 
-void *model_arena(void)
+void *heap_model_arena(void)
 {
 	static void *memory;
 
 	if (!memory)
-		memory = aligned_alloc(4096, MODEL_ARENA);
-	memset(memory, 0x5c, MODEL_ARENA);
+		memory = aligned_alloc(4096, HEAP_MODEL_ARENA);
+	memset(memory, 0x5c, HEAP_MODEL_ARENA);
 	return memory;
 }
 
-size_t model_machine(void)
+size_t heap_model_machine(void)
 {
 	static struct memblock mb;
 	struct page_config config = { .dma_limit = PA(0x81000000), .cpus = 4, .reserve = 16 };
@@ -59,7 +59,7 @@ static void paint(struct live *live)
 	memset(live->block, live->pattern, live->bytes);
 }
 
-void model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char pattern)
+void heap_model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char pattern)
 {
 	for (size_t i = 0; i < bytes; i++)
 		EXPECT_EQ(block[i], pattern);
@@ -124,7 +124,7 @@ static void step_alloc(struct model *model)
 		block = heap_alloc_zeroed(model->heap, bytes, 3);
 		bytes *= 3;
 		if (block)
-			model_expect_bytes(block, bytes, 0);
+			heap_model_expect_bytes(block, bytes, 0);
 		break;
 	default:
 		block = heap_alloc(model->heap, bytes);
@@ -136,7 +136,7 @@ static struct live leave(struct model *model, size_t i)
 {
 	struct live live = model->live[i];
 
-	model_expect_bytes(live.block, live.bytes, live.pattern);
+	heap_model_expect_bytes(live.block, live.bytes, live.pattern);
 	model->live[i] = model->live[--model->count];
 	return live;
 }
@@ -148,7 +148,7 @@ static void step_realloc(struct model *model)
 	unsigned char *block = heap_realloc(model->heap, old.block, bytes);
 
 	if (block)
-		model_expect_bytes(block, bytes < old.bytes ? bytes : old.bytes, old.pattern);
+		heap_model_expect_bytes(block, bytes < old.bytes ? bytes : old.bytes, old.pattern);
 	else
 		EXPECT(bytes > old.bytes); // shrinking never fails
 	enter(model, block, bytes, HEAP_ALIGN);
@@ -172,7 +172,7 @@ static void step(struct model *model, bool growing)
 		heap_trim(model->heap);
 }
 
-size_t model_live_blocks(const struct heap *heap)
+size_t heap_model_live_blocks(const struct heap *heap)
 {
 	struct heap_report report;
 
@@ -186,18 +186,18 @@ static void finish(struct model *model)
 		heap_free(model->heap, leave(model, draw(model->count)).block);
 	heap_trim(model->heap);
 	EXPECT_VERDICT(heap_check(model->heap), NULL);
-	EXPECT_EQ(model_live_blocks(model->heap), 0);
+	EXPECT_EQ(heap_model_live_blocks(model->heap), 0);
 }
 
-bool model_run(const struct heap_ops *ops, model_draw *from, unsigned steps, uint64_t fail_after)
+bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned steps, uint64_t fail_after)
 {
 	static struct model model;
-	size_t pages = model_machine(), reserved = host_reserved();
+	size_t pages = heap_model_machine(), reserved = host_reserved();
 
 	draw = from;
 	model = (struct model){ .may_fail = fail_after != UINT64_MAX };
 	host_fail_after(fail_after);
-	model.heap = heap_create(ops, model_arena(), MODEL_ARENA);
+	model.heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 	if (!model.heap) {
 		EXPECT(model.may_fail);
 		return true;
@@ -206,7 +206,7 @@ bool model_run(const struct heap_ops *ops, model_draw *from, unsigned steps, uin
 		step(&model, i / 256 % 2 == 0);
 		if (i % 64 == 0) {
 			EXPECT_VERDICT(heap_check(model.heap), NULL);
-			EXPECT_EQ(model_live_blocks(model.heap), model.count);
+			EXPECT_EQ(heap_model_live_blocks(model.heap), model.count);
 		}
 	}
 	host_fail_after(UINT64_MAX);

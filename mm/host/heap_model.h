@@ -3,16 +3,16 @@
 
 #include "../heap.h"
 
-#define MODEL_ARENA ((size_t)64 << 10)
+#define HEAP_MODEL_ARENA ((size_t)64 << 10)
 
-typedef uint64_t model_draw(uint64_t limit); // 0 .. limit - 1
+typedef uint64_t heap_model_draw(uint64_t limit); // 0 .. limit - 1
 
-void *model_arena(void);    // MODEL_ARENA bytes of dirty memory, the same in each run
-size_t model_machine(void); // a fresh machine with 32 MiB; returns its free pages
+void *heap_model_arena(void);    // HEAP_MODEL_ARENA bytes of dirty memory, the same in each run
+size_t heap_model_machine(void); // a fresh machine with 32 MiB; returns its free pages
 
 // Random calls on a fresh heap of this kind; then everything is freed and no memory may be kept. Allocating calls fail from the
 // fail_after-th on (UINT64_MAX: none does). True when a call was refused.
-bool model_run(const struct heap_ops *ops, model_draw *from, unsigned steps, uint64_t fail_after);
+bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned steps, uint64_t fail_after);
 
-size_t model_live_blocks(const struct heap *heap); // as the heap's own walk counts them
-void model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char value);
+size_t heap_model_live_blocks(const struct heap *heap); // as the heap's own walk counts them
+void heap_model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char value);

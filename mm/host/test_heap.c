@@ -13,13 +13,13 @@ size_t host_reserved(void);
 TEST(heap_model)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
-		model_run(*ops, random_below, 20000, UINT64_MAX);
+		heap_model_run(*ops, random_below, 20000, UINT64_MAX);
 }
 
 TEST(heap_faults)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++)
-		for (uint64_t n = 1; model_run(*ops, random_below, 300, n); n++)
+		for (uint64_t n = 1; heap_model_run(*ops, random_below, 300, n); n++)
 			EXPECT(n < 5000);
 }
 
@@ -34,8 +34,8 @@ const char *__asan_default_options(void)
 
 static __attribute__((noinline)) void expect_refusals(const struct heap_ops *ops)
 {
-	model_machine();
-	struct heap *heap = heap_create(ops, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 
 	EXPECT(heap && heap_named(ops->name) == ops);
 	EXPECT(!heap_alloc(heap, 0) && !heap_realloc(heap, NULL, 0));
@@ -57,18 +57,18 @@ TEST(heap_empty_requests)
 TEST(heap_too_small_an_arena)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		model_machine();
+		heap_model_machine();
 		for (size_t bytes = 0; bytes < 64; bytes += 8)
-			EXPECT(!heap_create(*ops, model_arena(), bytes));
-		EXPECT(!heap_create(*ops, (char *)model_arena() + 8, MODEL_ARENA - 8));
+			EXPECT(!heap_create(*ops, heap_model_arena(), bytes));
+		EXPECT(!heap_create(*ops, (char *)heap_model_arena() + 8, HEAP_MODEL_ARENA - 8));
 	}
 }
 
 // Each mistake of a caller panics with a rule that names it.
 static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
 {
-	model_machine();
-	struct heap *heap = heap_create(ops, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *first = heap_alloc(heap, 100), *middle = heap_alloc(heap, 100), *last = heap_alloc(heap, 100);
 
 	EXPECT_PANIC("misaligned", heap_free(heap, middle + 8));
@@ -79,7 +79,7 @@ static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
 	EXPECT_VERDICT(heap_check(heap), NULL);
 	heap_free(heap, first);
 	heap_free(heap, last);
-	EXPECT_EQ(model_live_blocks(heap), 0);
+	EXPECT_EQ(heap_model_live_blocks(heap), 0);
 }
 
 TEST(heap_mistakes)
@@ -91,8 +91,8 @@ TEST(heap_mistakes)
 // At level 1 a write past a block's end is seen when the block is freed.
 static __attribute__((noinline)) void overrun(const struct heap_ops *ops)
 {
-	model_machine();
-	struct heap *heap = heap_create(ops, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *above = heap_alloc(heap, 33), *below = heap_alloc(heap, 33);
 
 	EXPECT_EQ(heap_usable(heap, above), 33);
@@ -129,8 +129,8 @@ TEST(heap_observer_sees_every_block)
 	static const struct heap_observer observer = { count_given, count_taken };
 
 	for (const struct heap_ops *const *ops = HEAPS; *ops && MM_CHECK > 0; ops++) {
-		model_machine();
-		struct heap *heap = heap_create(*ops, model_arena(), MODEL_ARENA);
+		heap_model_machine();
+		struct heap *heap = heap_create(*ops, heap_model_arena(), HEAP_MODEL_ARENA);
 
 		heap_observer = &observer;
 		given = taken = 0;
@@ -147,30 +147,30 @@ TEST(heap_observer_sees_every_block)
 TEST(kmalloc_over_every_heap)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		model_machine();
+		heap_model_machine();
 		EXPECT(kmalloc_init((*ops)->name));
 		EXPECT(kmalloc_heap()->ops == *ops);
 		char *block = kmalloc(10), *zeroed = kzalloc(300);
 
-		model_expect_bytes((unsigned char *)zeroed, 300, 0);
+		heap_model_expect_bytes((unsigned char *)zeroed, 300, 0);
 		memset(block, 7, 10);
 		block = krealloc(block, 3000);
-		model_expect_bytes((unsigned char *)block, 10, 7);
+		heap_model_expect_bytes((unsigned char *)block, 10, 7);
 		EXPECT(!kmalloc(0));
 		kfree(block);
 		kfree(zeroed);
 		kfree(NULL);
 		EXPECT_VERDICT(heap_check(kmalloc_heap()), NULL);
-		EXPECT_EQ(model_live_blocks(kmalloc_heap()), 0);
+		EXPECT_EQ(heap_model_live_blocks(kmalloc_heap()), 0);
 	}
 }
 
 TEST(fault_heap_refuses_the_nth)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		model_machine();
+		heap_model_machine();
 		struct fault_heap fault;
-		struct heap *heap = fault_create(&fault, heap_create(*ops, model_arena(), MODEL_ARENA));
+		struct heap *heap = fault_create(&fault, heap_create(*ops, heap_model_arena(), HEAP_MODEL_ARENA));
 		void *one = heap_alloc(heap, 64), *two = heap_realloc(heap, NULL, 64);
 
 		EXPECT(one && two);
@@ -185,7 +185,7 @@ TEST(fault_heap_refuses_the_nth)
 		for (unsigned i = 0; i < 4; i++)
 			heap_free(heap, all[i]);
 		EXPECT_VERDICT(heap_check(heap), NULL);
-		EXPECT_EQ(model_live_blocks(fault.inner), 0);
+		EXPECT_EQ(heap_model_live_blocks(fault.inner), 0);
 	}
 }
 
@@ -201,8 +201,8 @@ TEST(freelist_policies)
 	static const size_t sizes[3] = { 600, 200, 400 };
 
 	for (unsigned i = 0; i < 4; i++) {
-		model_machine();
-		struct heap *heap = heap_create(expected[i].ops, model_arena(), MODEL_ARENA);
+		heap_model_machine();
+		struct heap *heap = heap_create(expected[i].ops, heap_model_arena(), HEAP_MODEL_ARENA);
 		char *hole[3];
 
 		for (unsigned j = 0; j < 3; j++) {
@@ -224,9 +224,9 @@ TEST(freelist_policies)
 
 TEST(freelist_gives_regions_back)
 {
-	model_machine();
+	heap_model_machine();
 	size_t reserved = host_reserved();
-	struct heap *heap = heap_create(&heap_best_fit, model_arena(), MODEL_ARENA);
+	struct heap *heap = heap_create(&heap_best_fit, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *block[20];
 
 	for (unsigned i = 0; i < 20; i++)
@@ -245,8 +245,8 @@ TEST(freelist_gives_regions_back)
 
 TEST(bump_takes_back_the_last)
 {
-	model_machine();
-	struct heap *heap = heap_create(&heap_bump, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *heap = heap_create(&heap_bump, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *keep = heap_alloc(heap, 24), *one = heap_alloc(heap, 100), *two = heap_alloc(heap, 200), *three = heap_alloc(heap, 300);
 
 	heap_free(heap, three);
@@ -269,8 +269,8 @@ static struct block *block_of(void *payload) // of the free list, below what the
 
 static struct freelist *some_freelist(void *block[4])
 {
-	model_machine();
-	struct heap *heap = heap_create(&heap_first_fit, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *heap = heap_create(&heap_first_fit, heap_model_arena(), HEAP_MODEL_ARENA);
 
 	for (unsigned i = 0; i < 4; i++)
 		EXPECT((block[i] = heap_alloc(heap, 96)));
@@ -317,8 +317,8 @@ TEST(freelist_invariants)
 
 TEST(bump_invariants)
 {
-	model_machine();
-	struct heap *heap = heap_create(&heap_bump, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *heap = heap_create(&heap_bump, heap_model_arena(), HEAP_MODEL_ARENA);
 	struct bump *bump = (struct bump *)heap;
 	struct bump_piece *piece = NULL;
 
@@ -367,8 +367,8 @@ TEST(heap_invariants)
 	EXPECT_VERDICT(heap_check(&heap), "H2"); // empty, too
 	if (MM_CHECK == 0)
 		return;
-	model_machine();
-	struct heap *whole = heap_create(&heap_first_fit, model_arena(), MODEL_ARENA);
+	heap_model_machine();
+	struct heap *whole = heap_create(&heap_first_fit, heap_model_arena(), HEAP_MODEL_ARENA);
 	volatile size_t *block = heap_alloc(whole, 64);
 	block[-4] = SIZE_MAX / 2; // the tag's bytes
 	EXPECT_VERDICT(heap_check(whole), "H3");
