@@ -44,7 +44,7 @@ KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHEC
 USER_FLAGS := $(RISCV)
 
 # Sanitizers: kernel/sanitize/ is their run time, part of such kernels only and never instrumented itself.
-SAN_FLAGS_address := -DMM_SANITIZE -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=0 \
+SAN_FLAGS_address := -DMM_SANITIZE -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=1 \
 	--param asan-instrumentation-with-call-threshold=0
 SAN_FLAGS_undefined := -fsanitize=undefined
 ifneq ($(SAN),)
@@ -53,6 +53,9 @@ $(error SAN=$(SAN): say address or undefined)
 endif
 KERNEL_SAN := $(SAN_FLAGS_$(SAN))
 endif
+# Allocators work inside blocks that are dead to everyone else, so the address sanitizer does not watch them, but all others.
+ALLOCATORS := $(wildcard mm/memblock.c mm/page*.c mm/bump*.c mm/freelist*.c mm/slab*.c)
+$(patsubst %,$(KERNEL_DIR)/%.o,$(ALLOCATORS)): KERNEL_SAN := $(filter-out $(filter-out -D%,$(SAN_FLAGS_address)),$(KERNEL_SAN))
 
 # --- output: one short line a file; V=1 shows commands, -s shows nothing ---------------------------------------------------------
 ifeq ($(V),)

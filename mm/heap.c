@@ -179,7 +179,7 @@ struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes)
 
 void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *caller)
 {
-	size_t front = MM_CHECK ? front_for(align) : 0, around = MM_CHECK ? front + TAIL : 0;
+	size_t front = MM_CHECK ? front_for(align) : 0, around = MM_CHECK ? front + TAIL : PORT_REDZONE;
 
 	if (align & (align - 1))
 		port_panic("heap_alloc_aligned: the alignment is not a power of two", align);
@@ -188,6 +188,8 @@ void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *
 	enter(heap);
 	void *block = heap->ops->alloc(heap, bytes + around, align < HEAP_ALIGN ? HEAP_ALIGN : align);
 	leave(heap);
+	if (!MM_CHECK && block)
+		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	if (!MM_CHECK || !block)
 		return block;
 	block = dress(block, front, bytes, caller);
@@ -204,6 +206,8 @@ void heap_free_for(struct heap *heap, void *block, const void *caller)
 		inspect(heap, block);
 		observe(false, heap, block, tag_of(block)->bytes, caller);
 		block = undress(heap, block);
+	} else {
+		port_shadow_free(block, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	}
 	enter(heap);
 	heap->ops->free(heap, block);
@@ -213,7 +217,7 @@ void heap_free_for(struct heap *heap, void *block, const void *caller)
 // Changes the size where the block stands; false when it has to move.
 static bool resize(struct heap *heap, void *block, size_t bytes, const void *caller)
 {
-	size_t front = MM_CHECK ? seal_of(block)->front : 0, around = MM_CHECK ? front + TAIL : 0;
+	size_t front = MM_CHECK ? seal_of(block)->front : 0, around = MM_CHECK ? front + TAIL : PORT_REDZONE;
 	void *inner = inner_of(block);
 
 	if (bytes > SIZE_MAX - around)
@@ -224,6 +228,8 @@ static bool resize(struct heap *heap, void *block, size_t bytes, const void *cal
 	if (!done && heap->ops->resize)
 		done = heap->ops->resize(heap, inner, bytes + around);
 	leave(heap);
+	if (done && !MM_CHECK)
+		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	if (done && MM_CHECK) {
 		observe(false, heap, block, tag_of(block)->bytes, caller);
 		dress(inner, front, bytes, caller);
@@ -289,6 +295,8 @@ void heap_free(struct heap *heap, void *block)
 
 size_t heap_usable(const struct heap *heap, const void *block)
 {
+	if (PORT_REDZONE)
+		return port_shadow_bytes(block);
 	return MM_CHECK ? tag_of(block)->bytes : heap->ops->usable(heap, block);
 }
 

@@ -63,6 +63,7 @@ void port_flush(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages);
 void port_shadow_alloc(void *block, size_t bytes, size_t room);
 void port_shadow_free(void *block, size_t room);
 void port_shadow_pages(void *start, size_t bytes, bool alive);
+size_t port_shadow_bytes(const void *block); // bytes alive from here on
 #else
 #define PORT_REDZONE 0u
 static inline void port_shadow_alloc(void *block, size_t bytes, size_t room)
@@ -76,5 +77,10 @@ static inline void port_shadow_free(void *block, size_t room)
 static inline void port_shadow_pages(void *start, size_t bytes, bool alive)
 {
 	(void)start, (void)bytes, (void)alive;
+}
+static inline size_t port_shadow_bytes(const void *block)
+{
+	(void)block;
+	return 0;
 }
 #endif

@@ -54,11 +54,6 @@ bool address_sanitizer_init(struct memblock *mb)
 	ram_start = low + port_linear;
 	ram_end = high + port_linear;
 	shadow = start;
-
-	typedef void constructor(void); // registers the redzones around global variables
-	extern constructor *const __init_array_start[], *const __init_array_end[];
-	for (constructor *const *run = __init_array_start; run < __init_array_end; run++)
-		(*run)();
 	return true;
 }
 
@@ -74,13 +69,31 @@ static void mark(const void *start, size_t bytes, uint8_t value)
 		at[i] = value;
 }
 
+// The callers of the running function, innermost first, by their frame pointers.
+static void collect(uintptr_t trace[TRACE])
+{
+	const uint64_t tops[] = { this_cpu()->kernel_sp, this_cpu()->idle_sp, this_cpu()->emergency_sp };
+	uint64_t frame = (uint64_t)__builtin_frame_address(0), top = frame;
+
+	for (size_t i = 0; i < 3; i++)
+		if (frame < tops[i] && tops[i] - frame <= KERNEL_STACK_BYTES)
+			top = tops[i];
+	for (unsigned i = 0; i < TRACE && frame % 16 == 0 && frame < top; i++) {
+		trace[i] = ((const uintptr_t *)frame)[-1];
+		uint64_t next = ((const uint64_t *)frame)[-2];
+		if (next <= frame)
+			break;
+		frame = next;
+	}
+}
+
 static void remember(const void *block, size_t bytes, bool freed)
 {
 	if (!shadow)
 		return;
 	struct event *event = &events[event_count++ % EVENTS];
 	*event = (struct event){ .block = block, .bytes = bytes, .freed = freed };
-	backtrace_collect((uintptr_t)__builtin_frame_address(0), event->trace, TRACE);
+	collect(event->trace);
 }
 
 // --- what the allocators tell
@@ -109,6 +122,16 @@ void port_shadow_pages(void *start, size_t bytes, bool alive)
 	mark(start, bytes, alive ? 0 : SHADOW_PAGE);
 }
 
+size_t port_shadow_bytes(const void *block)
+{
+	const uint8_t *at = shadow_of((uint64_t)block);
+	size_t bytes = 0;
+
+	for (; at && *at == 0; at++)
+		bytes += GRAIN;
+	return at && *at < GRAIN ? bytes + *at : bytes;
+}
+
 // --- the report
 
 static const char *reason(uint8_t value)
@@ -130,7 +153,11 @@ static void show_event(uint64_t address, bool freed)
 		if (event->freed != freed || address < start || address >= start + event->bytes + 2 * PORT_REDZONE)
 			continue;
 		kprintf("%s: block of %lu bytes at %p\n", freed ? "freed by" : "allocated by", event->bytes, event->block);
-		backtrace_print(event->trace, TRACE);
+		for (unsigned n = 0; n < TRACE && event->trace[n]; n++) {
+			uint64_t offset = 0;
+			const char *name = symbol_name(event->trace[n] - 1, &offset);
+			kprintf("  %016lx %s+0x%lx\n", event->trace[n] - 1, name ? name : "?", offset);
+		}
 		return;
 	}
 }

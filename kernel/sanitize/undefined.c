@@ -59,9 +59,9 @@ struct nonnull {
 	int argument;
 };
 
-#define ARITHMETIC(name, sign)                                                                              \
-	void __ubsan_handle_##name##_overflow(const struct one_type *data, operand a, operand b);           \
-	void __ubsan_handle_##name##_overflow(const struct one_type *data, operand a, operand b)            \
+#define ARITHMETIC(kind, sign)                                                                              \
+	void __ubsan_handle_##kind##_overflow(const struct one_type *data, operand a, operand b);           \
+	void __ubsan_handle_##kind##_overflow(const struct one_type *data, operand a, operand b)            \
 	{                                                                                                   \
 		panic("undefined behaviour: %ld " sign " %ld overflows %s at %s:%u:%u", value(data->type, a), \
 		      value(data->type, b), data->type->name, data->at.file, data->at.line, data->at.column);    \
