@@ -47,6 +47,15 @@ static void write_file(const char *path, int flags, int size)
 	close(file);
 }
 
+// The path of an entry in a directory; its name has no NUL when it is 14 bytes long.
+static void entry_path(char *to, uint size, const char *directory, const struct dirent *entry)
+{
+	char name[DIRSIZ + 1] = { 0 };
+
+	memmove(name, entry->name, DIRSIZ);
+	snprintf(to, size, "%s/%s", directory, name);
+}
+
 static void remove_all(const char *path)
 {
 	char inner[64];
@@ -60,7 +69,7 @@ static void remove_all(const char *path)
 	while (info.type == T_DIR && read(directory, &entry, sizeof(entry)) == sizeof(entry)) {
 		if (entry.inum == 0 || entry.name[0] == '.')
 			continue;
-		snprintf(inner, sizeof(inner), "%s/%.14s", path, entry.name);
+		entry_path(inner, sizeof(inner), path, &entry);
 		remove_all(inner);
 	}
 	close(directory);
@@ -77,7 +86,7 @@ static void remove_old_runs(void)
 	while (read(root, &entry, sizeof(entry)) == sizeof(entry)) {
 		if (entry.inum == 0 || entry.name[0] != 'r' || entry.name[1] < '0' || entry.name[1] > '9')
 			continue;
-		snprintf(path, sizeof(path), "/%.14s", entry.name);
+		entry_path(path, sizeof(path), "", &entry);
 		remove_all(path);
 	}
 	close(root);
