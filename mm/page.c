@@ -30,7 +30,7 @@
 // page for the record.
 // Weakness: a CPU's cache keeps up to CACHE_SLOTS pages from forming larger blocks until somebody drains it.
 // Sources: J. Bonwick, J. Adams, "Magazines and Vmem", USENIX 2001, for the caches; Linux (mm/page_alloc.c) for zones and reserves.
-#include "page_engine.h"
+#include "page_zone.h"
 
 struct page_state page_state;
 
@@ -78,206 +78,7 @@ static struct page *block_of(pa_t page, const struct rules *rules)
 	return record_of(page);
 }
 
-// ---- zones
-
-static void verify(const struct zone *zone)
-{
-	if (zone->total == 0)
-		return;
-	struct verdict verdict = page_state.engine->check(zone);
-	if (verdict.broken)
-		port_panic(verdict.broken, verdict.where);
-}
-
-static void zone_enter(struct zone *zone)
-{
-	lock_acquire(&zone->lock);
-	zone->acquisitions++;
-	if (MM_CHECK >= 2)
-		verify(zone); // what is broken here, a caller broke
-}
-
-static void zone_leave(struct zone *zone)
-{
-	if (MM_CHECK >= 2)
-		verify(zone); // what is broken only here, the engine broke
-	lock_release(&zone->lock);
-}
-
-static struct zone *zone_of(uint32_t frame)
-{
-	return &page_state.zones[zone_has(&page_state.zones[1], frame)];
-}
-
-static bool is_low(const struct zone *zone) // the caches take no page of it
-{
-	return zone->free < zone->reserve;
-}
-
-// Sets the number of free frames, and by it whether the caches may keep frames that are freed.
-static void zone_count(struct zone *zone, size_t free)
-{
-	__atomic_store_n(&zone->free, free, __ATOMIC_RELAXED);
-	if (zone != page_state.cached)
-		return;
-	uint64_t bytes = is_low(zone) ? 0 : page_state.window_bytes;
-	if (page_state.window.bytes != bytes)
-		__atomic_store_n(&page_state.window.bytes, bytes, __ATOMIC_RELAXED);
-}
-
-// One reference, no owner, no tag.
-static inline void mark_used(struct page *page, unsigned order)
-{
-	page->owner = 0;
-	page->extra = 0;
-	*(volatile uint32_t *)&page->state = PAGE_USED | order << 8;
-}
-
-// The zone's lock is held. FRAME_NONE when no such block is left, or only from the reserve and flags do not allow that.
-static uint32_t zone_take(struct zone *zone, unsigned order, unsigned flags)
-{
-	size_t size = (size_t)1 << order, kept = flags & PAGE_ATOMIC ? 0 : zone->reserve;
-	if (zone->free < size + kept)
-		return FRAME_NONE;
-	uint32_t frame = page_state.engine->take(zone, order);
-	if (frame == FRAME_NONE)
-		return FRAME_NONE;
-	zone_count(zone, zone->free - size);
-	mark_used(page_at(frame), order);
-	for (uint32_t i = 1; i < size; i++)
-		use_set(page_at(frame + i), PAGE_USED_TAIL);
-	return frame;
-}
-
-// The zone's lock is held.
-static void zone_give(struct zone *zone, uint32_t frame, unsigned order)
-{
-	page_state.engine->give(zone, frame, order);
-	zone_count(zone, zone->free + ((size_t)1 << order));
-}
-
-// ---- per-CPU caches; the caller is pinned to the cache's CPU, unless it says otherwise
-
-static inline pa_t slot_take(uint64_t *slot)
-{
-	return PA(__atomic_exchange_n(slot, 0, __ATOMIC_ACQUIRE));
-}
-
-static inline bool cache_is_empty(const struct cache *cache) // also before page_init
-{
-	return (uintptr_t)cache->top <= (uintptr_t)cache->slot;
-}
-
-static inline bool cache_is_full(const struct cache *cache)
-{
-	return cache->top == cache->slot + CACHE_SLOTS;
-}
-
-// Takes what the slot below the top holds: nothing, when another CPU was in need.
-static inline pa_t cache_pop(struct cache *cache)
-{
-	return slot_take(--cache->top);
-}
-
-// The page is marked PAGE_CACHED before another CPU can see it here.
-static inline void cache_push(struct cache *cache, pa_t page)
-{
-	uint64_t *slot = cache->top;
-	cache->top = slot + 1;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	*(volatile uint64_t *)slot = page.raw;
-}
-
-static void cache_refill(struct cache *cache)
-{
-	struct zone *zone = page_state.cached;
-	uint32_t frame;
-	zone_enter(zone);
-	for (unsigned n = 0; n < CACHE_BATCH && (frame = zone_take(zone, 0, 0)) != FRAME_NONE; n++) {
-		use_set(page_at(frame), PAGE_CACHED);
-		cache_push(cache, frame_address(frame));
-	}
-	zone_leave(zone);
-}
-
-static void give_cached(pa_t page)
-{
-	if (!pa_is_none(page))
-		zone_give(page_state.cached, frame_of(record_of(page)), 0);
-}
-
-// Makes room in a full cache first.
-static __attribute__((noinline)) void cache_flush_push(struct cache *cache, pa_t page)
-{
-	zone_enter(page_state.cached);
-	for (unsigned n = 0; n < CACHE_BATCH; n++)
-		give_cached(cache_pop(cache));
-	zone_leave(page_state.cached);
-	cache_push(cache, page);
-}
-
-// Puts a page that is marked PAGE_CACHED into this CPU's cache.
-static inline void cache_put(pa_t page)
-{
-	struct pin pin = port_pin();
-	struct cache *cache = &page_state.caches[pin.cpu];
-	if (__builtin_expect(cache_is_full(cache), 0))
-		cache_flush_push(cache, page);
-	else
-		cache_push(cache, page);
-	port_unpin(pin);
-}
-
-// Empties the caches of all CPUs, from any CPU. The cached zone's lock is held.
-static void drain(void)
-{
-	for (unsigned cpu = 0; cpu < page_state.cpus; cpu++) {
-		uint64_t *slots = page_state.caches[cpu].slot;
-		for (unsigned i = 0; i < CACHE_SLOTS; i++)
-			if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) != 0)
-				give_cached(slot_take(&slots[i]));
-	}
-}
-
-void page_drain(void)
-{
-	if (!page_state.cached)
-		return;
-	zone_enter(page_state.cached);
-	drain();
-	zone_leave(page_state.cached);
-}
-
 // ---- allocation
-
-// Normal memory first, so that DMA memory lasts for those who need it.
-static uint32_t take_from_zones(unsigned order, unsigned flags, bool enter)
-{
-	uint32_t frame = FRAME_NONE;
-	for (unsigned i = flags & PAGE_DMA ? 1 : PAGE_ZONES; i-- > 0 && frame == FRAME_NONE;) {
-		struct zone *zone = &page_state.zones[i];
-		if (zone->total == 0)
-			continue;
-		if (enter)
-			zone_enter(zone);
-		frame = zone_take(zone, order, flags);
-		if (enter)
-			zone_leave(zone);
-	}
-	return frame;
-}
-
-// Before memory is refused: every free page goes back to the engines and may coalesce; nothing moves while we look.
-static uint32_t take_last_resort(unsigned order, unsigned flags)
-{
-	zone_enter(&page_state.zones[0]);
-	zone_enter(&page_state.zones[1]);
-	drain();
-	uint32_t frame = take_from_zones(order, flags, false);
-	zone_leave(&page_state.zones[1]);
-	zone_leave(&page_state.zones[0]);
-	return frame;
-}
 
 static __attribute__((noinline)) pa_t fill_block(pa_t block, unsigned order)
 {
@@ -301,39 +102,14 @@ static inline pa_t hand_out(pa_t block, unsigned order, unsigned flags)
 	return flags & PAGE_ZERO ? fill_block(block, order) : block;
 }
 
-// A page from this CPU's cache after filling it up; PA_NONE when the zone has none to spare.
-static pa_t take_refilled(void)
-{
-	pa_t page = PA_NONE;
-	struct pin pin = port_pin();
-	struct cache *cache = &page_state.caches[pin.cpu];
-	while (pa_is_none(page) && !cache_is_empty(cache))
-		page = cache_pop(cache);
-	if (pa_is_none(page)) {
-		cache_refill(cache);
-		while (pa_is_none(page) && !cache_is_empty(cache))
-			page = cache_pop(cache);
-	}
-	port_unpin(pin);
-	if (!pa_is_none(page))
-		mark_used(record_of(page), 0);
-	return page;
-}
-
 static __attribute__((noinline)) pa_t alloc_slowly(unsigned order, unsigned flags)
 {
 	if (order > PAGE_MAX_ORDER || !page_state.engine)
 		return PA_NONE;
-	pa_t block = order > 0 || flags & PAGE_DMA ? PA_NONE : take_refilled();
-	if (pa_is_none(block)) {
-		uint32_t frame = take_from_zones(order, flags, true);
-		if (frame == FRAME_NONE)
-			frame = take_last_resort(order, flags);
-		if (frame == FRAME_NONE)
-			return PA_NONE;
-		block = frame_address(frame);
-	}
-	return hand_out(block, order, flags);
+	pa_t block = order > 0 || flags & PAGE_DMA ? PA_NONE : cache_refill();
+	if (pa_is_none(block))
+		block = zone_alloc(order, flags);
+	return pa_is_none(block) ? PA_NONE : hand_out(block, order, flags);
 }
 
 pa_t page_alloc(unsigned order, unsigned flags)
@@ -354,25 +130,33 @@ pa_t page_alloc(unsigned order, unsigned flags)
 
 // ---- references
 
+// Puts a page that is marked PAGE_CACHED into this CPU's cache.
+static inline void cache_put(pa_t page)
+{
+	struct pin pin = port_pin();
+	struct cache *cache = &page_state.caches[pin.cpu];
+	if (__builtin_expect(cache_is_full(cache), 0))
+		cache_flush_push(cache, page);
+	else
+		cache_push(cache, page);
+	port_unpin(pin);
+}
+
 // The last reference to the block is gone, and its state, which was `old`, says PAGE_CACHED now.
 static __attribute__((noinline)) void give_back(pa_t block, uint32_t old)
 {
 	struct page *page = record_of(block), was = { .state = old };
-	uint32_t frame = frame_of(page);
-	struct zone *zone = zone_of(frame);
-	if (was.use != PAGE_USED) { // another CPU freed it between our look and our exchange
+	if (was.use != PAGE_USED) { // it was free already, or another CPU was faster
 		page->state = old;
 		misuse(&FREE, block);
 	}
 	if (MM_CHECK >= 1)
-		poison(frame, 1u << was.order);
-	if (was.order == 0 && zone == page_state.cached && !is_low(zone)) {
+		poison(frame_of(page), 1u << was.order);
+	struct zone *zone = zone_of(frame_of(page));
+	if (was.order == 0 && zone == page_state.cached && !zone_is_low(zone))
 		cache_put(block);
-		return;
-	}
-	zone_enter(zone);
-	zone_give(zone, frame, was.order);
-	zone_leave(zone);
+	else
+		zone_free(block, was.order);
 }
 
 // The exchange finds out when somebody else frees the block at this moment, too.

@@ -15,14 +15,14 @@ static size_t cached_count(void)
 	return count;
 }
 
-static size_t zone_free(const struct zone *zone)
+static size_t free_in(const struct zone *zone)
 {
 	return __atomic_load_n(&zone->free, __ATOMIC_RELAXED);
 }
 
 size_t page_free_count(void)
 {
-	return zone_free(&page_state.zones[0]) + zone_free(&page_state.zones[1]) + cached_count();
+	return free_in(&page_state.zones[0]) + free_in(&page_state.zones[1]) + cached_count();
 }
 
 size_t page_total_count(void)

@@ -1,0 +1,188 @@
+// page_zone.c: the slow half of page.c: zones with their locks, caches filled and flushed by the batch, and the search before memory is refused.
+//
+//     CPU 0  [ page | page | page |      |      ]  refill: CACHE_BATCH pages when it is empty
+//     CPU 1  [ page |   *  | page | page | page ]  flush: the top CACHE_BATCH slots when it is full     * taken by another CPU
+//                          | |
+//     zone   lock --> [ engine: take, give ]       `free` counts the engine's frames only
+//
+// The invariants and the lock order stand in page.c.
+//
+// Cost: one lock for CACHE_BATCH pages; the search before a refusal reads every slot of every CPU under both locks.
+// Weakness: when memory is all but gone, every call is such a search.
+#include "page_engine.h"
+#include "page_zone.h"
+
+// ---- zones
+
+static void verify(const struct zone *zone)
+{
+	if (zone->total == 0)
+		return;
+	struct verdict verdict = page_state.engine->check(zone);
+	if (verdict.broken)
+		port_panic(verdict.broken, verdict.where);
+}
+
+static void zone_enter(struct zone *zone)
+{
+	lock_acquire(&zone->lock);
+	zone->acquisitions++;
+	if (MM_CHECK >= 2)
+		verify(zone); // what is broken here, a caller broke
+}
+
+static void zone_leave(struct zone *zone)
+{
+	if (MM_CHECK >= 2)
+		verify(zone); // what is broken only here, the engine broke
+	lock_release(&zone->lock);
+}
+
+// Sets the number of free frames, and by it whether the caches may keep frames that are freed.
+static void zone_count(struct zone *zone, size_t free)
+{
+	__atomic_store_n(&zone->free, free, __ATOMIC_RELAXED);
+	if (zone != page_state.cached)
+		return;
+	uint64_t bytes = zone_is_low(zone) ? 0 : page_state.window_bytes;
+	if (page_state.window.bytes != bytes)
+		__atomic_store_n(&page_state.window.bytes, bytes, __ATOMIC_RELAXED);
+}
+
+// The zone's lock is held. FRAME_NONE when no such block is left, or only from the reserve and flags do not allow that.
+static uint32_t zone_take(struct zone *zone, unsigned order, unsigned flags)
+{
+	size_t size = (size_t)1 << order, kept = flags & PAGE_ATOMIC ? 0 : zone->reserve;
+	if (zone->free < size + kept)
+		return FRAME_NONE;
+	uint32_t frame = page_state.engine->take(zone, order);
+	if (frame == FRAME_NONE)
+		return FRAME_NONE;
+	zone_count(zone, zone->free - size);
+	mark_used(page_at(frame), order);
+	for (uint32_t i = 1; i < size; i++)
+		use_set(page_at(frame + i), PAGE_USED_TAIL);
+	return frame;
+}
+
+// The zone's lock is held.
+static void zone_give(struct zone *zone, uint32_t frame, unsigned order)
+{
+	page_state.engine->give(zone, frame, order);
+	zone_count(zone, zone->free + ((size_t)1 << order));
+}
+
+void zone_free(pa_t block, unsigned order)
+{
+	uint32_t frame = frame_of(record_of(block));
+	struct zone *zone = zone_of(frame);
+	zone_enter(zone);
+	zone_give(zone, frame, order);
+	zone_leave(zone);
+}
+
+// ---- caches
+
+static void refill(struct cache *cache)
+{
+	struct zone *zone = page_state.cached;
+	uint32_t frame;
+	zone_enter(zone);
+	for (unsigned n = 0; n < CACHE_BATCH && (frame = zone_take(zone, 0, 0)) != FRAME_NONE; n++) {
+		use_set(page_at(frame), PAGE_CACHED);
+		cache_push(cache, frame_address(frame));
+	}
+	zone_leave(zone);
+}
+
+pa_t cache_refill(void)
+{
+	pa_t page = PA_NONE;
+	struct pin pin = port_pin();
+	struct cache *cache = &page_state.caches[pin.cpu];
+	while (pa_is_none(page) && !cache_is_empty(cache))
+		page = cache_pop(cache);
+	if (pa_is_none(page)) {
+		refill(cache);
+		while (pa_is_none(page) && !cache_is_empty(cache))
+			page = cache_pop(cache);
+	}
+	port_unpin(pin);
+	if (!pa_is_none(page))
+		mark_used(record_of(page), 0);
+	return page;
+}
+
+static void give_cached(pa_t page)
+{
+	if (!pa_is_none(page))
+		zone_give(page_state.cached, frame_of(record_of(page)), 0);
+}
+
+void cache_flush_push(struct cache *cache, pa_t page)
+{
+	zone_enter(page_state.cached);
+	for (unsigned n = 0; n < CACHE_BATCH; n++)
+		give_cached(cache_pop(cache));
+	zone_leave(page_state.cached);
+	cache_push(cache, page);
+}
+
+// Empties the caches of all CPUs, from any CPU. The cached zone's lock is held.
+static void drain(void)
+{
+	for (unsigned cpu = 0; cpu < page_state.cpus; cpu++) {
+		uint64_t *slots = page_state.caches[cpu].slot;
+		for (unsigned i = 0; i < CACHE_SLOTS; i++)
+			if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) != 0)
+				give_cached(slot_take(&slots[i]));
+	}
+}
+
+void page_drain(void)
+{
+	if (!page_state.cached)
+		return;
+	zone_enter(page_state.cached);
+	drain();
+	zone_leave(page_state.cached);
+}
+
+// ---- the way to a refusal
+
+// Normal memory first, so that DMA memory lasts for those who need it.
+static uint32_t take_from_zones(unsigned order, unsigned flags, bool enter)
+{
+	uint32_t frame = FRAME_NONE;
+	for (unsigned i = flags & PAGE_DMA ? 1 : PAGE_ZONES; i-- > 0 && frame == FRAME_NONE;) {
+		struct zone *zone = &page_state.zones[i];
+		if (zone->total == 0)
+			continue;
+		if (enter)
+			zone_enter(zone);
+		frame = zone_take(zone, order, flags);
+		if (enter)
+			zone_leave(zone);
+	}
+	return frame;
+}
+
+// Before memory is refused: every free page goes back to the engines and may coalesce; nothing moves while we look.
+static uint32_t take_last_resort(unsigned order, unsigned flags)
+{
+	zone_enter(&page_state.zones[0]);
+	zone_enter(&page_state.zones[1]);
+	drain();
+	uint32_t frame = take_from_zones(order, flags, false);
+	zone_leave(&page_state.zones[1]);
+	zone_leave(&page_state.zones[0]);
+	return frame;
+}
+
+pa_t zone_alloc(unsigned order, unsigned flags)
+{
+	uint32_t frame = take_from_zones(order, flags, true);
+	if (frame == FRAME_NONE)
+		frame = take_last_resort(order, flags);
+	return frame == FRAME_NONE ? PA_NONE : frame_address(frame);
+}
