@@ -1,7 +1,7 @@
 // lock.c: spinlocks and pins: mutual exclusion between harts and from this hart's own interrupts.
 //
 //	lock_acquire ... lock_release      interrupts off from the first lock to the last
-//	port_pin     ... port_unpin        interrupts off, and back to what they were: two instructions each
+//	port_pin     ... port_unpin        interrupts off, and back to what they were: three instructions each (pin.S)
 //
 // They nest in any order in which the last opened is the first closed: a pin puts back what it found, a lock counts (lock_depth) and puts back what the
 // outermost one found. Hence interrupts come on again when the outermost of them all ends.
@@ -49,16 +49,4 @@ void lock_release(struct lock *lock)
 	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 	if (--cpu->lock_depth == 0 && cpu->interrupts_before)
 		interrupts_on();
-}
-
-struct pin port_pin(void)
-{
-	uint64_t before;
-	__asm__ volatile("csrrci %0, sstatus, 2" : "=r"(before)::"memory");
-	return (struct pin){ this_cpu()->number, before };
-}
-
-void port_unpin(struct pin pin)
-{
-	csr_set(sstatus, pin.saved & SSTATUS_SIE);
 }

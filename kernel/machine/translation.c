@@ -20,6 +20,7 @@
 #include "kernel/machine/sbi.h"
 
 #define FEWEST_ASIDS (2 * PORT_MAX_CPUS)
+#define ONE_BY_ONE   32 // pages that are flushed singly; for more, all translations of the ASID go
 
 struct table kernel_table;
 
@@ -162,28 +163,35 @@ uint32_t translation_asids(void)
 	return last_number;
 }
 
-// Port_flush of mm/port.h. The caller has written the entries already; the fence makes them visible before another hart is told to look again.
+static void flush_here(uint64_t number, bool global, uintptr_t start, size_t pages)
+{
+	if (pages > ONE_BY_ONE) {
+		if (global)
+			__asm__ volatile("sfence.vma" ::: "memory");
+		else
+			__asm__ volatile("sfence.vma zero, %0" ::"r"(number) : "memory");
+		return;
+	}
+	for (size_t i = 0; i < pages; i++)
+		if (global)
+			__asm__ volatile("sfence.vma %0" ::"r"(start + i * PAGE_BYTES) : "memory");
+		else
+			__asm__ volatile("sfence.vma %0, %1" ::"r"(start + i * PAGE_BYTES), "r"(number) : "memory");
+}
+
+// Port_flush of mm/port.h. No pin: the kernel is not moved to another CPU but where it sleeps. The caller has written the entries already; the fence
+// makes them visible before another hart is told to look again.
 void port_flush(uint32_t asid, uint32_t mask, uintptr_t start, size_t pages)
 {
-	const size_t one_by_one = 32;
-	struct pin pin = port_pin();
-	uint32_t online = cpu_online(), self = 1u << pin.cpu;
-	bool global = asid == PORT_KERNEL_ASID, whole = pages > one_by_one;
+	uint32_t self = 1u << this_cpu()->number;
+	bool global = asid == PORT_KERNEL_ASID, whole = pages > ONE_BY_ONE;
 	uint64_t number = number_of(asid);
-	mask = global ? online : mask & online;
+	mask = global ? cpu_online() : mask;
+	if (mask & self)
+		flush_here(number, global, start, pages);
+	mask &= cpu_online() & ~self;
+	if (mask == 0)
+		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (mask & ~self)
-		sbi_remote_fence(mask & ~self, whole ? 0 : start, whole ? UINT64_MAX : pages * PAGE_BYTES, global ? asid : (uint32_t)number);
-	if (mask & self) {
-		if (whole && global)
-			__asm__ volatile("sfence.vma" ::: "memory");
-		else if (whole)
-			__asm__ volatile("sfence.vma zero, %0" ::"r"(number) : "memory");
-		for (size_t i = 0; !whole && i < pages; i++)
-			if (global)
-				__asm__ volatile("sfence.vma %0" ::"r"(start + i * PAGE_BYTES) : "memory");
-			else
-				__asm__ volatile("sfence.vma %0, %1" ::"r"(start + i * PAGE_BYTES), "r"(number) : "memory");
-	}
-	port_unpin(pin);
+	sbi_remote_fence(mask, whole ? 0 : start, whole ? UINT64_MAX : pages * PAGE_BYTES, global ? asid : (uint32_t)number);
 }

@@ -15,6 +15,7 @@
 #include "kernel/machine/timer.h"
 #include "mm/addr.h"
 
+_Static_assert(offsetof(struct cpu, number) == 0, "pin.S");
 _Static_assert(offsetof(struct cpu, kernel_sp) == CPU_KERNEL_SP, "offsets.h");
 _Static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH, "offsets.h");
 _Static_assert(offsetof(struct cpu, idle_sp) == CPU_IDLE_SP, "offsets.h");
