@@ -177,7 +177,7 @@ static __attribute__((noinline)) void free_slowly(pa_t block)
 void page_free(pa_t block)
 {
 	uint64_t offset = block.raw - page_state.window.start;
-	if (offset >= page_state.window.bytes || !is_aligned(block.raw, PAGE_BYTES)) {
+	if (!in_window(offset) || !is_aligned(block.raw, PAGE_BYTES)) {
 		free_slowly(block);
 		return;
 	}

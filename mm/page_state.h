@@ -86,11 +86,16 @@ static inline struct page *record_in(uintptr_t records, uint64_t offset)
 
 struct page *record_elsewhere(pa_t page); // of a page outside the window; one that says PAGE_UNMANAGED when there is none
 
+static inline bool in_window(uint64_t offset) // a page's distance from the window's start
+{
+	return __builtin_expect(offset < *(volatile uint64_t *)&page_state.window.bytes, 1);
+}
+
 // The record of a page, given by its first address. What has no record has one that says PAGE_UNMANAGED.
 static inline struct page *record_of(pa_t page)
 {
 	uint64_t offset = page.raw - page_state.window.start;
-	return __builtin_expect(offset < page_state.window.bytes, 1) ? record_in(page_state.window.records, offset) : record_elsewhere(page);
+	return in_window(offset) ? record_in(page_state.window.records, offset) : record_elsewhere(page);
 }
 
 static inline pa_t frame_address(uint32_t frame) // of a frame that has a page
