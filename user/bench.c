@@ -1,6 +1,6 @@
 // bench.c: what basic operations cost, in instructions and in time, as a program sees them.
 //
-//      bench [NAME...]        one line each:  bench NAME N instructions, T ns
+//      bench [-t] [NAME...]        one line each:  bench NAME N instructions, T ns        with -t: without the instructions
 //
 // It reads the counters instret and time in user mode and uses only calls that xv6 has, so that the same file also measures xv6, once that kernel
 // lets user mode read counters (mcounteren and scounteren = 7; without that the first read traps and the program is killed). It prints the
@@ -185,6 +185,7 @@ static const struct bench {
 };
 
 static uint64 ticks_per_second;
+static int times_only;
 
 // The time register's speed: how far it gets in two of uptime's ticks, each a tenth of a second.
 static void calibrate(void)
@@ -228,19 +229,26 @@ static void measure(const struct bench *bench)
 	}
 	if (bench->after)
 		bench->after();
-	printf("bench %s %d instructions", bench->name, (int)(median(counts) / bench->count));
-	printf(", %d ns\n", (int)(median(times) * 1000000000UL / ticks_per_second / bench->count));
+	printf("bench %s ", bench->name);
+	if (!times_only)
+		printf("%d instructions, ", (int)(median(counts) / bench->count));
+	printf("%d ns\n", (int)(median(times) * 1000000000UL / ticks_per_second / bench->count));
 }
 
 int main(int argc, char *argv[])
 {
-	if (argc == 2 && argv[1][0] == '-')
+	int first = 1;
+
+	if (argc == 2 && strcmp(argv[1], "-") == 0)
 		exit(0);
+	if (argc > 1 && strcmp(argv[1], "-t") == 0)
+		first = 2;
+	times_only = first == 2;
 	calibrate();
 	for (uint i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
-		int wanted = argc == 1;
+		int wanted = argc == first;
 
-		for (int k = 1; k < argc; k++)
+		for (int k = first; k < argc; k++)
 			wanted |= strcmp(argv[k], benches[i].name) == 0;
 		if (wanted)
 			measure(&benches[i]);
