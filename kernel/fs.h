@@ -32,8 +32,8 @@ struct superblock {
 
 #define NDIRECT   11
 #define NINDIRECT (BSIZE / sizeof(uint))
-#define NDOUBLE   2 // entries used of the double-indirect block: MAXFILE stays below the disk's size, for programs that write MAXFILE blocks
-#define MAXFILE   (NDIRECT + NINDIRECT + NDOUBLE * NINDIRECT)
+#define NDOUBLE   2 // entries used of the double-indirect block
+#define MAXFILE   (NDIRECT + NINDIRECT + NDOUBLE * NINDIRECT) // below the disk's size: there are programs that write so many blocks
 
 struct dinode {
 	short type;              // T_DIR, T_FILE, T_DEVICE (kernel/stat.h); 0: free

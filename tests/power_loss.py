@@ -36,8 +36,8 @@ def build():
     os.makedirs(os.path.dirname(fsck), exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=os.path.dirname(fsck), delete=False) as out:   # two tests may build it at once
         pass
-    subprocess.run(["gcc" if shutil.which("gcc") else "cc", "-std=gnu11", "-O2", "-I", TOP, os.path.join(TOP, "tools/fsck.c"), "-o", out.name],
-                   check=True)
+    compiler = "gcc" if shutil.which("gcc") else "cc"
+    subprocess.run([compiler, "-std=gnu11", "-O2", "-I", TOP, os.path.join(TOP, "tools/fsck.c"), "-o", out.name], check=True)
     os.replace(out.name, fsck)
     return os.path.join(TOP, "build/tests.img"), fsck
 

@@ -1,6 +1,7 @@
 """The file system on the host, under sanitizers: every crash of a recorded run, full and failing disks, damaged images."""
 
 import os
+import pathlib
 import subprocess
 import tempfile
 
@@ -12,13 +13,12 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes", "-
 @test(weight=60)
 def crashes_limits_and_damage():
     make("build/host/mkfs")
-    folders = ["tests/host_fs", "kernel/fs"]
-    sources = [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(os.path.join(TOP, folder))) if name.endswith(".c")]
+    sources = [str(path) for folder in ("tests/host_fs", "kernel/fs") for path in sorted(pathlib.Path(TOP, folder).glob("*.c"))]
+    flags = ["-std=gnu11", "-O1", "-g", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     with tempfile.TemporaryDirectory(prefix="quire-") as directory:
         program = os.path.join(directory, "host_fs")
-        build = subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
-                                "-Itests/host_fs/fake", "-Itests/host_fs", "-I.", *sources, "-o", program, "-lpthread"],
-                               cwd=TOP, capture_output=True, text=True)
+        command = ["gcc", *flags, "-Itests/host_fs/fake", "-Itests/host_fs", "-I.", *sources, "-o", program, "-lpthread"]
+        build = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
         expect_that(build.returncode == 0, build.stderr)
         run = subprocess.run([program, "build/host/mkfs", "1"], cwd=TOP, capture_output=True, text=True)
         expect_that(run.returncode == 0, run.stdout + run.stderr)

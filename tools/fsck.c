@@ -372,8 +372,8 @@ int main(int argc, char **argv)
 		printf("fsck: %s: %u faults\n", argv[1], check.faults);
 		return 1;
 	}
-	printf("fsck: %s: whole: %u files, %u directories, %u without a name; %u blocks replayed\n", argv[1], check.files, check.directories,
-	       check.orphans, check.replayed);
+	printf("fsck: %s: whole: %u files, %u directories, %u without a name; %u blocks replayed\n", argv[1], check.files,
+	       check.directories, check.orphans, check.replayed);
 	free(check.image);
 	return 0;
 }

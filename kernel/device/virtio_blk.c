@@ -26,7 +26,8 @@ enum { // registers, offsets in bytes
 };
 
 enum { STATUS_ACKNOWLEDGE = 1, STATUS_DRIVER = 2, STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_FAILED = 128 };
-enum { FEATURE_SEGMENTS = 1u << 2, FEATURE_READ_ONLY = 1u << 5, FEATURE_FLUSH = 1u << 9, FEATURE_HIGH_VERSION_1 = 1u << 0 }; // the last in word 1
+enum { FEATURE_SEGMENTS = 1u << 2, FEATURE_READ_ONLY = 1u << 5, FEATURE_FLUSH = 1u << 9 };
+enum { FEATURE_HIGH_VERSION_1 = 1u << 0 }; // in word 1
 enum { DESCRIPTOR_NEXT = 1, DESCRIPTOR_WRITE = 2 }; // WRITE: by the device
 enum { TYPE_IN = 0, TYPE_OUT = 1, TYPE_FLUSH = 4 };
 
@@ -282,7 +283,8 @@ bool disk_init(void)
 		kprintf("disk: none found: the machine has no virtio block device\n");
 		return false;
 	}
-	const char *trouble = get(VERSION) == 2 ? negotiate() : "it is of the legacy version; start QEMU with -global virtio-mmio.force-legacy=false";
+	const char *legacy = "it is of the legacy version; start QEMU with -global virtio-mmio.force-legacy=false";
+	const char *trouble = get(VERSION) == 2 ? negotiate() : legacy;
 	if (!trouble)
 		trouble = set_up_queue();
 	if (!trouble && !plic_connect(irq, interrupt, NULL))

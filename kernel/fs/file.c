@@ -49,7 +49,9 @@ bool file_init(void)
 
 bool memory_touch(struct memory range, size_t bytes, bool for_writing)
 {
-	return !range.user || space_touch(&process_current()->space, range.address, bytes, for_writing ? ACCESS_WRITE : ACCESS_READ) == SPACE_OK;
+	enum access access = for_writing ? ACCESS_WRITE : ACCESS_READ;
+
+	return !range.user || space_touch(&process_current()->space, range.address, bytes, access) == SPACE_OK;
 }
 
 static bool count_file(void)

@@ -4,8 +4,8 @@
 //	                                          | no name left and this is the last reference
 //	                                          '--> blocks freed piece by piece, inode marked free on the disk
 //
-// The table is a hash over slab objects, so there is no limit but memory. An inode whose last name goes while it is open lives until the last
-// drop; if the machine stops before that, the next mount finds it (type set, no links) and frees it.
+// The table is a hash over slab objects, so there is no limit but memory. An inode whose last name goes while it is open lives until the
+// last drop; if the machine stops before that, the next mount finds it (type set, no links) and frees it.
 //
 //  I1  At most one record per number.
 //  I2  refs counts descriptors, working directories, mappings and running calls; a record with refs 0 does not exist.

@@ -39,7 +39,8 @@ void inode_reclaim_orphans(void);         // at mount: frees what lost its last 
 // block.c: which disk block holds data block `index`; both with the inode locked.
 uint32_t block_find(const struct inode *inode, uint32_t index); // 0: none
 uint32_t block_ensure(struct inode *inode, uint32_t index);     // makes it, zeroed, when there is none; op BLOCK_OP; 0: disk full
-bool block_trim(struct inode *inode); // frees blocks at the end, at most one indirect block's; op BLOCK_TRIM_OP; true: nothing is left, or the disk failed
+// Frees blocks at the end, at most one indirect block's; op BLOCK_TRIM_OP. True: nothing is left, or the disk failed.
+bool block_trim(struct inode *inode);
 #define BLOCK_OP      (1 + 2 + 3)         // the block, indirect ones, a bitmap for each
 #define BLOCK_TRIM_OP (1 + 1 + MAXBITMAP) // double-indirect block, inode, bitmaps
 

@@ -381,8 +381,12 @@ bool journal_init(const struct superblock *super)
 	uint32_t capacity = journal.half - 1 < LOG_ENTRIES ? journal.half - 1 : LOG_ENTRIES;
 	journal.capacity = buffer_count() / BUFFER_SHARE < capacity ? (uint32_t)buffer_count() / BUFFER_SHARE : capacity;
 	journal.header_page = page_alloc(0, PAGE_KERNEL);
-	if (journal.capacity < JOURNAL_OPERATION || pa_is_none(journal.header_page) || !recover()) {
-		kprintf("journal: the log cannot be replayed: %s\n", journal.capacity < JOURNAL_OPERATION ? "it is too small" : "no memory, or the disk failed");
+	if (journal.capacity < JOURNAL_OPERATION) {
+		kprintf("journal: the log is too small\n");
+		return false;
+	}
+	if (pa_is_none(journal.header_page) || !recover()) {
+		kprintf("journal: the log cannot be replayed: no memory, or the disk failed\n");
 		return false;
 	}
 	return kernel_thread("commit", committer, NULL) && kernel_thread("commit-clock", clock, NULL);

@@ -6,8 +6,8 @@
 //
 //  P1  given - taken <= RING at any time.
 //
-// Copies to and from user memory happen under the spinlock, which they may since the memory is touched first, without it; then no copy sleeps.
-// Waiters are woken only when they can wait at all: readers when the ring was empty, writers when it was full.
+// Copies to and from user memory happen under the spinlock, which they may since the memory is touched first, without it; then no copy
+// sleeps. Waiters are woken only when they can wait at all: readers when the ring was empty, writers when it was full.
 //
 // Cost: one or two copies per call. Weakness: interrupts are off for the copy of up to a page.
 #include "kernel/fs/pipe.h"

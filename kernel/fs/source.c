@@ -4,8 +4,8 @@
 //	shared area:   pin ------> the cached page itself, kept the block's: writes through the mapping are the file's at once
 //	               unpin ----> if it was written: joined to the journal's running transaction
 //
-// Contents that a shared mapping changed reach the disk after the unpin (munmap, exit). If the file was cut short meanwhile, the page is the
-// mapping's alone and the changes go with it.
+// Contents that a shared mapping changed reach the disk after the unpin (munmap, exit). If the file was cut short meanwhile, the page is
+// the mapping's alone and the changes go with it.
 #include "kernel/fs/inode.h"
 #include "kernel/fs/journal.h"
 #include "kernel/machine/string.h"

@@ -1,8 +1,8 @@
 // fake.c: the kernel's side of the file system on the host: locks, sleep and wakeup over pthreads, pages, slabs, and the disk.
 //
-// Threads are processes, so the commit thread runs beside the workers as in the kernel, and ThreadSanitizer sees all of it. A wait queue's
-// `last` counts wakeups, its `first` is not NULL while someone sleeps. The disk does at once what it is told, but writes are recorded in the
-// order in which they were told, for the crash test to replay any part of them.
+// Threads are processes, so the commit thread runs beside the workers as in the kernel, and ThreadSanitizer sees all of it. A wait
+// queue's `last` counts wakeups, its `first` is not NULL while someone sleeps. The disk does at once what it is told, but writes are
+// recorded in the order in which they were told, for the judge to replay any part of them.
 #include "fake.h"
 
 #define sched_yield host_sched_yield // the kernel has one of its own

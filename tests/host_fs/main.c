@@ -14,6 +14,8 @@
 #include "kernel/fs/file.h"
 #include "tests.h"
 
+typedef void test_body(unsigned char *image, uint32_t blocks, uint64_t number);
+
 static const char *mkfs;
 static uint64_t seed;
 static unsigned passed, failed;
@@ -56,7 +58,7 @@ static void forget_trace(void)
 }
 
 // Runs the function in a process of its own. True: it came to its end.
-static bool in_process(void (*run)(unsigned char *image, uint32_t blocks, uint64_t number), unsigned char *image, uint32_t blocks, uint64_t number)
+static bool in_process(test_body *run, unsigned char *image, uint32_t blocks, uint64_t number)
 {
 	int status = -1;
 	fflush(stdout);
@@ -106,7 +108,7 @@ static void three_workers(unsigned char *image, uint32_t blocks, uint64_t number
 	crash_workload(image, blocks, 3, 150, number);
 }
 
-static void test_crashes(const char *name, void (*run)(unsigned char *, uint32_t, uint64_t), uint32_t blocks, uint64_t number)
+static void test_crashes(const char *name, test_body *run, uint32_t blocks, uint64_t number)
 {
 	char detail[100] = "";
 	unsigned char *before = new_image(blocks), *image = new_image(blocks);
@@ -190,7 +192,7 @@ static void inodes_full(unsigned char *image, uint32_t blocks, uint64_t number)
 	fs_sync();
 }
 
-static void test_plain(const char *name, void (*run)(unsigned char *, uint32_t, uint64_t), uint32_t blocks)
+static void test_plain(const char *name, test_body *run, uint32_t blocks)
 {
 	unsigned char *image = new_image(blocks);
 	forget_trace();
@@ -246,7 +248,7 @@ static void memory_fails(unsigned char *image, uint32_t blocks, uint64_t number)
 	fs_sync();
 }
 
-static void test_many(const char *name, void (*run)(unsigned char *, uint32_t, uint64_t), unsigned count)
+static void test_many(const char *name, test_body *run, unsigned count)
 {
 	bool good = true;
 	for (unsigned i = 0; good && i < count; i++) {
@@ -267,7 +269,8 @@ static void damage(unsigned char *image, uint64_t *random)
 	struct superblock *sb = (struct superblock *)(image + BSIZE);
 	uint32_t first = sb->inodestart, last = sb->bmapstart + 40;
 	for (uint64_t i = 1 + random_below(random, 30); i > 0; i--) {
-		uint32_t *word = (uint32_t *)(image + (size_t)(first + random_below(random, last - first)) * BSIZE) + random_below(random, 100);
+		uint64_t block = first + random_below(random, last - first);
+		uint32_t *word = (uint32_t *)(image + block * BSIZE) + random_below(random, 100);
 		*word = random_below(random, 2) ? (uint32_t)random_below(random, sb->size) : (uint32_t)random_next(random);
 	}
 	if (random_below(random, 10) == 0)

@@ -6,8 +6,8 @@
 //	/r<RUN>w<W>/g<GEN>/f0..f5       a generation: files whose sizes and bytes follow from the numbers
 //	/r<RUN>w<W>/c0..c3              churn: made, cut, overwritten, linked, unlinked; its contents prove nothing
 //
-// A worker writes generation after generation; after each it calls sync and then prints `synced W GEN`. It removes generation GEN - 2 only after
-// that line, so that the last line that got out before the power went is always about files that are still meant to be there.
+// A worker writes generation after generation; after each it calls sync and then prints `synced W GEN`. It removes generation GEN - 2 only
+// after that line, so that the last line that got out before the power went is always about files that are still meant to be there.
 
 #include "kernel/fcntl.h"
 #include "kernel/fs.h"
