@@ -372,7 +372,11 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t alig
 
 void *kmem_cache_alloc(struct kmem_cache *cache)
 {
-	return cache_take(cache);
+	void *object = cache_take(cache);
+
+	if (PORT_REDZONE && object)
+		port_shadow_alloc(object, cache->bytes, cache->stride);
+	return object;
 }
 
 void kmem_cache_free(struct kmem_cache *cache, void *object)
@@ -385,6 +389,7 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 		port_panic("kmem_cache_free: an object of another cache", (uintptr_t)object);
 	if (!slab_has_object_at(slab_of(page), cache, (uintptr_t)object))
 		port_panic("kmem_cache_free: misaligned pointer, not the start of an object", (uintptr_t)object);
+	port_shadow_free(object, cache->stride);
 	cache_give(cache, object);
 }
 
