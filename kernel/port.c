@@ -2,8 +2,8 @@
 //
 // Locks and pins are in machine/lock.c, port_flush is in machine/translation.c.
 //
-// port_reserve hands out blocks of pages, whole powers of two, up to the largest block that the page engine has: a heap's region is contiguous in
-// physical memory, too, and needs no mapping of its own.
+// port_reserve hands out blocks of pages, whole powers of two, up to the largest block that the page engine has: a heap's region is
+// contiguous in physical memory, too, and needs no mapping of its own.
 #include "mm/port.h"
 
 #include "kernel/machine/panic.h"

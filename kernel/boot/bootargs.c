@@ -85,7 +85,8 @@ void bootargs_read(const char *line)
 		strlcpy(word, line, length < sizeof word ? length + 1 : sizeof word);
 		line += length;
 		if (length && (length >= sizeof word || !apply(word)))
-			kprintf("boot argument \"%s\" is not understood; there are heap= pages= init= seed= asids= crash= panic=off quiet\n", word);
+			kprintf("boot argument \"%s\" is not understood; known: heap= pages= init= seed= asids= crash= panic=off quiet\n",
+				word);
 	}
 }
 

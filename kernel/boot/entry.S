@@ -6,7 +6,8 @@
 // Both run at physical addresses with translation off until satp is written. The next instruction then has no translation and faults; stvec
 // already holds the virtual address of the place to go on from. So the lower half is never mapped, not even for the jump.
 //
-// The early table maps the first 256 GiB of physical memory at LINEAR_OFFSET by 1 GiB leaves: they are constants, hence no code builds them.
+// The early table maps the first 256 GiB of physical memory at LINEAR_OFFSET by 1 GiB leaves: they are constants, hence no code
+// builds them.
 // It lives until kernel_map_init has built the real table with its permissions.
 
 #include "kernel/machine/csr.h"

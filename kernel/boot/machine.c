@@ -31,7 +31,9 @@ static bool is_node(const struct fdt_node *node, const char *parent, const char 
 static bool is_off(const struct fdt *fdt, const struct fdt_node *node)
 {
 	struct fdt_value status;
-	return fdt_property(fdt, node, "status", &status) && !fdt_lists(fdt, node, "status", "okay") && !fdt_lists(fdt, node, "status", "ok");
+	if (!fdt_property(fdt, node, "status", &status))
+		return false;
+	return !fdt_lists(fdt, node, "status", "okay") && !fdt_lists(fdt, node, "status", "ok");
 }
 
 static void read_memory(struct reading *reading, const struct fdt *fdt, const struct fdt_node *node)

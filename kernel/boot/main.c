@@ -45,13 +45,15 @@ static void read_machine(uint64_t tree)
 	must(machine_read(&machine, &memblock, pa_pointer(PA(tree)), TREE_MAX));
 	timer_hz = machine.timebase;
 	uint64_t start = pa_of(kernel_start).raw, bytes = (uint64_t)(kernel_end - kernel_start);
-	if (!memblock_reserve(&memblock, PA(start), bytes) || !memblock_reserve(&memblock, PA(MAP_LINEAR_BYTES), UINT64_MAX - MAP_LINEAR_BYTES))
+	uint64_t beyond = UINT64_MAX - MAP_LINEAR_BYTES;
+	if (!memblock_reserve(&memblock, PA(start), bytes) || !memblock_reserve(&memblock, PA(MAP_LINEAR_BYTES), beyond))
 		panic("boot: the kernel's own memory cannot be reserved");
 }
 
 static void start_pages(void)
 {
-	struct page_config config = { .engine = bootargs.pages[0] ? bootargs.pages : NULL, .dma_limit = PA(DMA_LIMIT), .cpus = cpu_count() };
+	struct page_config config = { .dma_limit = PA(DMA_LIMIT), .cpus = cpu_count() };
+	config.engine = bootargs.pages[0] ? bootargs.pages : NULL;
 	config.reserve = memblock_free_bytes(&memblock) / PAGE_BYTES / 256;
 	if (page_init(&memblock, &config))
 		return;
@@ -81,10 +83,12 @@ static void start_heap(void)
 static void report(void)
 {
 	size_t pages = page_total_count(), bytes = page_metadata_bytes();
-	boot_print("memory: %lu MiB of RAM, %lu pages managed, %lu free\n", memblock_memory_bytes(&memblock) / MIB, pages, page_free_count());
+	uint64_t ram = memblock_memory_bytes(&memblock) / MIB;
+	boot_print("memory: %lu MiB of RAM, %lu pages managed, %lu free\n", ram, pages, page_free_count());
 	boot_print("harts: %u, this is hart %lu; clock %lu Hz, timer by %s; %u ASIDs\n", cpu_count(), cpus[0].hartid, timer_hz,
 		   machine.sstc ? "Sstc" : "SBI", translation_asids());
-	boot_print("pages: %s engine, %lu.%02lu bytes of metadata a page\n", page_engine_name(), bytes / pages, bytes % pages * 100 / pages);
+	boot_print("pages: %s engine, %lu.%02lu bytes of metadata a page\n", page_engine_name(), bytes / pages,
+		   bytes % pages * 100 / pages);
 	boot_print("heap: %s\n", kmalloc_heap()->ops->name);
 }
 

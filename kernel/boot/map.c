@@ -1,7 +1,7 @@
 // map.c: the kernel half of every address space, built once at boot: see map.h for the picture.
 //
-// RAM is mapped with the largest leaves that fit, and in three kinds of pieces: what the firmware keeps for itself (not at all: the hardware would refuse
-// it anyway), the kernel image (by section), all the rest (RW-).
+// RAM is mapped with the largest leaves that fit, and in three kinds of pieces: what the firmware keeps for itself (not at all: the
+// hardware would refuse it anyway), the kernel image (by section), all the rest (RW-).
 //
 // Cost: three to six table pages for RAM up to 256 GiB, one for each 2 MiB of which a part has other rights.
 #include "kernel/boot/map.h"
@@ -43,7 +43,8 @@ static bool map_kernel(void)
 {
 	uint64_t guard = physical(boot_stack_guard);
 	return map(physical(kernel_start), physical(kernel_text_end), PTE_R | PTE_X) &&
-	       map(physical(kernel_text_end), physical(kernel_rodata_end), PTE_R) && map(physical(kernel_rodata_end), guard, PTE_R | PTE_W) &&
+	       map(physical(kernel_text_end), physical(kernel_rodata_end), PTE_R) &&
+	       map(physical(kernel_rodata_end), guard, PTE_R | PTE_W) &&
 	       map(guard + PAGE_BYTES, physical(kernel_end), PTE_R | PTE_W);
 }
 

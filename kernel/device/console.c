@@ -131,7 +131,8 @@ static void space(void)
 	lock_release(&output_lock);
 }
 
-// Takes up to `bytes` bytes of finished input, of a line at most, into chunk; sleeps while there are none. 0 at the end of input, -1 when killed.
+// Takes up to `bytes` bytes of finished input, of a line at most, into chunk; sleeps while there are none. 0 at the end of input,
+// -1 when killed.
 static int take(char *chunk, int bytes, bool *more)
 {
 	int count = 0;

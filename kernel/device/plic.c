@@ -2,7 +2,8 @@
 //
 //	device --source n--> PLIC --context c--> supervisor-external interrupt of one hart
 //
-// The device tree lists for each context the hart (by its interrupt controller's phandle) and the input that it drives: 9 is supervisor-external.
+// The device tree lists for each context the hart (by its interrupt controller's phandle) and the input that it drives: 9 is
+// supervisor-external.
 // All sources go to CPU 0: claiming on several harts only makes them race for it; what an interrupt wakes runs on any hart.
 //
 // Source: RISC-V Platform-Level Interrupt Controller Specification 1.0.

@@ -1,7 +1,7 @@
 // cpu.c: the harts: numbering, starting, interrupting one another.
 //
-// CPU 0 is the hart that the firmware started first, whatever its id; the others follow in the device tree's order. Each of them gets a stack from vmalloc,
-// with unmapped pages around it; the first one keeps boot_stack, with boot_stack_guard below it.
+// CPU 0 is the hart that the firmware started first, whatever its id; the others follow in the device tree's order. Each of them
+// gets a stack from vmalloc, with unmapped pages around it; the first one keeps boot_stack, with boot_stack_guard below it.
 #include "kernel/machine/cpu.h"
 
 #include "kernel/boot/machine.h"

@@ -3,8 +3,8 @@
 //	lock_acquire ... lock_release      interrupts off from the first lock to the last
 //	port_pin     ... port_unpin        interrupts off, and back to what they were: three instructions each (pin.S)
 //
-// They nest in any order in which the last opened is the first closed: a pin puts back what it found, a lock counts (lock_depth) and puts back what the
-// outermost one found. Hence interrupts come on again when the outermost of them all ends.
+// They nest in any order in which the last opened is the first closed: a pin puts back what it found, a lock counts (lock_depth)
+// and puts back what the outermost one found. Hence interrupts come on again when the outermost of them all ends.
 //
 // L1  A lock is never taken twice by one CPU: it would wait for itself for ever.
 // L2  Only the CPU that holds a lock releases it.

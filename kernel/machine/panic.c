@@ -5,8 +5,9 @@
 //	  registers of the trap frame, if a trap led here
 //	  backtrace, innermost call first
 //
-// The first hart that panics prints; the others stop: those with interrupts on at once, by an interrupt between harts; those that wait for a lock, too. One
-// that spins elsewhere with interrupts off runs on until it turns them on: nothing but a non-maskable interrupt could stop it.
+// The first hart that panics prints; the others stop: those with interrupts on at once, by an interrupt between harts; those that
+// wait for a lock, too. One that spins elsewhere with interrupts off runs on until it turns them on: nothing but a non-maskable
+// interrupt could stop it.
 #include "kernel/machine/panic.h"
 
 #include "kernel/machine/csr.h"
@@ -57,8 +58,10 @@ static void begin(const char *format, va_list arguments)
 
 static void print_registers(const struct trapframe *frame)
 {
-	static const char names[32][4] = { "", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6",
-					   "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6" };
+	static const char names[32][4] = {
+		"",   "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
+		"a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+	};
 	kprintf("  pc %016lx  status %lx  cause %lx  value %lx", frame->pc, frame->status, frame->cause, frame->value);
 	for (unsigned i = 1; i < 32; i++)
 		kprintf("%s%3s %016lx", i % 4 == 1 ? "\n  " : "  ", names[i], frame->x[i]);

@@ -2,7 +2,8 @@
 //
 //	kprintf -> print_lock -> format -> console_put -> 16550, or the firmware while that is not up
 //
-// One text is printed at a time: texts of several harts do not mix. In a panic the lock is left aside, since its holder may be the one that broke.
+// One text is printed at a time: texts of several harts do not mix. In a panic the lock is left aside, since its holder may be the
+// one that broke.
 //
 // Weakness: output waits for the serial line, about 4 microseconds a character with the driver, 14 through the firmware.
 #include "kernel/machine/print.h"

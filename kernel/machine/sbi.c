@@ -2,8 +2,8 @@
 //
 //	a7 = extension, a6 = function, a0..a4 = arguments, ecall  ->  a0 = error, a1 = value
 //
-// Harts are named to the firmware by 64-bit windows of hart ids: one call does for all whose ids are below 64, which is every machine so far;
-// others get a call each.
+// Harts are named to the firmware by 64-bit windows of hart ids: one call does for all whose ids are below 64, which is every
+// machine so far; others get a call each.
 //
 // Source: RISC-V Supervisor Binary Interface Specification 1.0.
 #include "kernel/machine/sbi.h"

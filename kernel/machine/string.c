@@ -1,7 +1,7 @@
 // string.c: the C library's memory and string functions, as far as the kernel and the code that gcc emits use them.
 //
-// Whole pages are copied and cleared all the time, so both loops move 64 bytes a round where both sides are aligned to 8 bytes: 4096 bytes cost about
-// 1,220 instructions to copy and 640 to clear.
+// Whole pages are copied and cleared all the time, so both loops move 64 bytes a round where both sides are aligned to 8 bytes:
+// 4096 bytes cost about 1,220 instructions to copy and 640 to clear.
 #include "kernel/machine/string.h"
 
 #include <stdint.h>

@@ -17,7 +17,7 @@ context_switch:
 	sd s9, 88(a0)
 	sd s10, 96(a0)
 	sd s11, 104(a0)
-	sc.d zero, ra, (a0) // ends a reservation of the code that stops here, lest the next one's sc succeed by it; stores the same value or nothing
+	sc.d zero, ra, (a0) // ends a reservation of the code that stops here, lest the next one's sc succeed by it
 	ld ra, 0(a1)
 	ld sp, 8(a1)
 	ld s0, 16(a1)

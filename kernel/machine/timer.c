@@ -1,6 +1,7 @@
 // timer.c: the clock and one timer interrupt per hart.
 //
-// With the Sstc extension the hart compares time with its own stimecmp register; without, the firmware is asked, which costs about four times as much.
+// With the Sstc extension the hart compares time with its own stimecmp register; without, the firmware is asked, which costs about
+// four times as much.
 #include "kernel/machine/timer.h"
 
 #include "kernel/boot/machine.h"

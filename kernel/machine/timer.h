@@ -14,8 +14,8 @@ static inline uint64_t timer_now(void)
 	return now;
 }
 
-// Sets this hart's timer interrupt, which calls sched_tick() once at `when`; UINT64_MAX: never. The interrupt itself sets the next one a slice later
-// before it calls sched_tick, which may set another.
+// Sets this hart's timer interrupt, which calls sched_tick() once at `when`; UINT64_MAX: never. The interrupt itself sets the next
+// one a slice later before it calls sched_tick, which may set another.
 void timer_set(uint64_t when);
 void timer_set_slice(void); // one slice from now
 uint64_t timer_slice(void); // in units of timer_now

@@ -2,17 +2,20 @@
 //
 //	table->asid = | generation | number |       number: what satp and sfence.vma take (as many bits as the machine has, up to 16)
 //
-// Each table that is entered for the first time gets the next number. When they are used up, a new generation begins: every hart's TLB is flushed, and
-// a table whose generation is old gets a new number when it is next entered. Harts go on translating meanwhile, so numbers that are in a satp at
-// that moment are reserved: their tables keep them. Numbers are not given back one by one: a dead one cannot be found in any TLB after the next flush.
+// Each table that is entered for the first time gets the next number. When they are used up, a new generation begins: every hart's
+// TLB is flushed, and a table whose generation is old gets a new number when it is next entered. Harts go on translating meanwhile, so
+// numbers that are in a satp at that moment are reserved: their tables keep them. Numbers are not given back one by one: a dead one
+// cannot be found in any TLB after the next flush.
 //
 // A machine without ASIDs (or with so few that the harts could reserve most) uses number 0 for everything and flushes at each switch.
 //
 // T1  A number stands for one table in a generation.
 // T2  table->cpus has the bit of each CPU that may hold translations of the table: set on entering, cleared only with a flush.
 //
-// Cost: about 25 instructions to enter the table that is entered already, 80 for another one. A flush of all TLBs every 65,534 address spaces.
-// Source: the scheme of generations is that of Linux (arch/arm64/mm/context.c); the RISC-V Instruction Set Manual, Volume II, "satp" and "sfence.vma".
+// Cost: about 25 instructions to enter the table that is entered already, 90 for another one, 150 for a new one. A flush of all TLBs
+// every 65,534 address spaces.
+// Source: the scheme of generations is that of Linux (arch/arm64/mm/context.c); the RISC-V Instruction Set Manual, Volume II,
+// "satp" and "sfence.vma".
 #include "kernel/machine/translation.h"
 
 #include "kernel/machine/cpu.h"
@@ -51,7 +54,7 @@ static void write_satp(struct cpu *cpu, uint64_t satp)
 
 static bool is_reserved(uint32_t number)
 {
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < cpu_count(); cpu++)
 		if (reserved[cpu] && number_of(reserved[cpu]) == number)
 			return true;
 	return false;
@@ -63,7 +66,7 @@ static void begin_generation(void)
 	if (generation >> (32 - number_bits))
 		generation = 1;
 	next_number = 1;
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < cpu_count(); cpu++)
 		reserved[cpu] = entered[cpu];
 	port_flush(PORT_KERNEL_ASID, UINT32_MAX, 0, SIZE_MAX / PAGE_BYTES);
 }
@@ -73,8 +76,8 @@ static bool keep_reserved(struct table *table)
 {
 	bool found = false;
 	uint32_t renewed = generation << number_bits | number_of(table->asid);
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		if (table->asid && reserved[cpu] == table->asid) {
+	for (unsigned cpu = 0; table->asid && cpu < cpu_count(); cpu++)
+		if (reserved[cpu] == table->asid) {
 			reserved[cpu] = renewed;
 			found = true;
 		}
@@ -179,8 +182,8 @@ static void flush_here(uint64_t number, bool global, uintptr_t start, size_t pag
 			__asm__ volatile("sfence.vma %0, %1" ::"r"(start + i * PAGE_BYTES), "r"(number) : "memory");
 }
 
-// Port_flush of mm/port.h. No pin: the kernel is not moved to another CPU but where it sleeps. The caller has written the entries already; the fence
-// makes them visible before another hart is told to look again.
+// Port_flush of mm/port.h. No pin: the kernel is not moved to another CPU but where it sleeps. The caller has written the entries
+// already; the fence makes them visible before another hart is told to look again.
 void port_flush(uint32_t asid, uint32_t mask, uintptr_t start, size_t pages)
 {
 	uint32_t self = 1u << this_cpu()->number;

@@ -44,10 +44,24 @@ void trap_init(void)
 
 static const char *cause_name(uint64_t cause)
 {
-	static const char *const names[] = { "jump to a misaligned address", "no memory to fetch an instruction from", "illegal instruction", "breakpoint",
-					     "misaligned load", "no memory to load from", "misaligned store", "no memory to store to", "system call from user mode",
-					     "system call from the kernel", "unknown exception", "unknown exception", "page fault fetching an instruction",
-					     "page fault on a load", "unknown exception", "page fault on a store" };
+	static const char *const names[] = {
+		"jump to a misaligned address",
+		"no memory to fetch an instruction from",
+		"illegal instruction",
+		"breakpoint",
+		"misaligned load",
+		"no memory to load from",
+		"misaligned store",
+		"no memory to store to",
+		"system call from user mode",
+		"system call from the kernel",
+		"unknown exception",
+		"unknown exception",
+		"page fault fetching an instruction",
+		"page fault on a load",
+		"unknown exception",
+		"page fault on a store",
+	};
 	return cause < sizeof names / sizeof *names ? names[cause] : "unknown trap";
 }
 
@@ -108,8 +122,8 @@ void trap_kernel(struct trapframe *frame, bool overflowed)
 {
 	uint64_t cause = frame->cause;
 	if (overflowed)
-		panic_at(frame, "kernel stack overflow: sp is 0x%lx, which is outside this CPU's stacks (%s at 0x%lx)", frame->x[2], cause_name(cause),
-			 frame->value);
+		panic_at(frame, "kernel stack overflow: sp is 0x%lx, which is outside this CPU's stacks (%s at 0x%lx)", frame->x[2],
+			 cause_name(cause), frame->value);
 	if (cause & CAUSE_INTERRUPT)
 		interrupt(frame);
 	else if (cause == CAUSE_FETCH_FAULT || cause == CAUSE_LOAD_FAULT || cause == CAUSE_STORE_FAULT)
