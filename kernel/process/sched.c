@@ -306,8 +306,9 @@ void sched_wait_until_off(void)
 	lock_release(&sched_lock);
 }
 
-// When an idle hart looks around again, in units of the clock: at the next timed sleep's end, but within a second. (A clock that jumps to the
-// next alarm whenever all harts are idle, as QEMU's does under -icount with sleep=off, must find one that is not years away.) sched_lock held.
+// When an idle hart looks around again, in units of the clock: at the next timed sleep's end, but within a second. (A clock that jumps to
+// the next alarm whenever all harts are idle, as QEMU's does under -icount with sleep=off, must find one that is not years away.)
+// sched_lock held.
 static uint64_t next_alarm(void)
 {
 	uint64_t soon = timer_now() + timer_hz;
