@@ -1,6 +1,6 @@
 // riscv.h: pages, page-table entries and a few registers, for programs, under xv6's names.
 //
-// The kernel's own words for these are in mm/addr.h and kernel/machine/csr.h: the two sets do not mix in one file (pte_t is a struct there).
+// The kernel's own words for these are in mm/addr.h and kernel/machine/csr.h. The two sets do not mix in one file: pte_t is a struct there.
 #pragma once
 
 #include "kernel/types.h"

@@ -1,11 +1,11 @@
 // bench.c: what basic operations cost, in instructions and in time, as a program sees them.
 //
-//      bench [-t] [NAME...]        one line each:  bench NAME N instructions, T ns        with -t: without the instructions
+//      bench [-t] [NAME...]      one line each:  bench NAME N instructions, T ns      with -t: without the instructions
 //
-// It reads the counters instret and time in user mode and uses only calls that xv6 has, so that the same file also measures xv6, once that kernel
-// lets user mode read counters (mcounteren and scounteren = 7; without that the first read traps and the program is killed). It prints the
-// median of several rounds: a timer tick inside a round does not count. Instructions mean something only with `-icount shift=0` on one hart:
-// else QEMU counts the host's nanoseconds. There they include the instructions' worth of time in which the hart had nothing to do.
+// It reads the counters instret and time in user mode and uses only calls that xv6 has: the same file also measures xv6, once that kernel
+// lets user mode read counters (mcounteren and scounteren = 7; else the first read traps and the program is killed). It prints the
+// median of several rounds: a timer tick inside a round does not count. Instructions mean something only with `-icount shift=0` on one
+// hart: else QEMU counts the host's nanoseconds. There they include the instructions' worth of time in which the hart had nothing to do.
 
 #include "kernel/types.h"
 #include "kernel/fcntl.h"

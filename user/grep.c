@@ -1,10 +1,10 @@
 // grep.c: prints the lines that match a pattern: grep [-v] [-n] PATTERN [FILE...].
 //
-// A pattern is a piece of text in which  ^  stands for the start of the line,  $  for its end,  .  for any character,  X*  for any number of X,
-// and  \X  for X itself. Status 0: something matched, 1: nothing did.
+//      ^  the start of the line      .   any character              \X  X itself
+//      $  its end                    X*  any number of X, or none
 //
-// The matcher tries a line at each place in turn; at a star it takes as few characters as it can and, when the rest does not match, one more.
-// That is short, and slow only for patterns with many stars.
+// Status 0: something matched, 1: nothing did. The matcher tries a line at each place in turn; at a star it takes as few characters as it
+// can and, when the rest does not match, one more. That is short, and slow only for patterns with many stars.
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 // user.h: what every program can call: xv6's interface, plus mmap and munmap as its mmap lab declares them.
 //
-// A C file written for xv6 (2022 to 2025) finds the same names, types and results here. What Quire adds beyond that is in user/quire.h, so that
-// it cannot collide with a program's own names.
+// A C file written for xv6 (2022 to 2025) finds the same names, types and results here. What Quire adds beyond that is in user/quire.h, so
+// that it cannot collide with a program's own names.
 #pragma once
 
 #include "kernel/types.h"

@@ -2,8 +2,8 @@
 //
 //      format + arguments -> format_text -> struct sink -> write(), or the caller's buffer
 //
-// Text for a file gathers in a small buffer and goes out when that is full and when the call ends, so that a line is usually one system call
-// and lines of several processes do not mix letter by letter.
+// Text for a file gathers in a small buffer and goes out when that is full and when the call ends, so that a line is usually one system
+// call and lines of several processes do not mix letter by letter.
 
 #include <stdbool.h>
 

@@ -3,8 +3,8 @@
 //      $ grep quire READMEcount     length
 //                         ^ cursor
 //
-// The console is switched to raw bytes while a line is edited and back to the kernel's line editing before anything runs. Where that cannot be
-// (input is not the console, or the kernel does not offer it) lines are read as they come.
+// The console is switched to raw bytes while a line is edited and back to the kernel's line editing before anything runs. Where that
+// cannot be (input is not the console, or the kernel does not offer it) lines are read as they come.
 //
 //      arrows, ^B ^F  move      ^A ^E Home End  ends of the line      ^U ^K ^W  erase all before, all after, a word
 //      up, down, ^P ^N  history     ^L  clear the screen     ^C  give up the line     ^D  erase, or end of input on an empty line
@@ -137,29 +137,45 @@ static char decode_escape(void)
 	}
 }
 
-static void act(char key, uint *shown)
+// Keys that move. False when it is none of them.
+static bool move(char key, uint *shown)
 {
-	uint place;
-
 	switch (key) {
 	case CONTROL('A'):
 		move_to(0);
-		break;
+		return true;
 	case CONTROL('E'):
 		move_to(length);
-		break;
+		return true;
 	case CONTROL('B'):
 		move_to(cursor > 0 ? cursor - 1 : 0);
-		break;
+		return true;
 	case CONTROL('F'):
 		move_to(cursor < length ? cursor + 1 : length);
-		break;
+		return true;
 	case CONTROL('P'):
 		recall(shown, -1);
-		break;
+		return true;
 	case CONTROL('N'):
 		recall(shown, 1);
-		break;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void clear_screen(void)
+{
+	uint place = cursor;
+
+	cursor = 0;
+	printf("\033[H\033[2J%s", prompt);
+	show_from(0, place);
+}
+
+static void change(char key)
+{
+	switch (key) {
 	case CONTROL('U'):
 		erase(0, cursor);
 		break;
@@ -177,10 +193,7 @@ static void act(char key, uint *shown)
 		erase(cursor > 0 ? cursor - 1 : 0, cursor);
 		break;
 	case CONTROL('L'):
-		place = cursor;
-		cursor = 0;
-		printf("\033[H\033[2J%s", prompt);
-		show_from(0, place);
+		clear_screen();
 		break;
 	default:
 		if ((uchar)key >= ' ')
@@ -208,7 +221,8 @@ static bool edit(void)
 		}
 		if (key == CONTROL('D') && length == 0)
 			return false;
-		act(key, &shown);
+		if (!move(key, &shown))
+			change(key);
 	}
 	text[length] = '\0';
 	return true;

@@ -6,8 +6,8 @@
 //      command  = ( '(' list ')' | word ) { word | redirection }
 //      redirection = [ digit ] ( '<' | '>' | '>>' ) word
 //
-// In a word, 'text' stands for itself, "text" too but for \ and $?, and \ takes the meaning from the next character. # at the start of a word
-// begins a comment. Everything lives in one arena that is emptied when the next line comes, so that nothing is ever freed piece by piece.
+// In a word, 'text' stands for itself, "text" too but for \ and $?, and \ takes the meaning from the next character. # at the start of a
+// word begins a comment. Everything lives in one arena that is emptied when the next line comes: nothing is freed piece by piece.
 
 #include "kernel/fcntl.h"
 #include "user/sh/sh.h"

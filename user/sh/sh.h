@@ -42,7 +42,7 @@ extern int last_status; // what $? stands for
 bool read_line(char *line, bool interactive);
 void print_history(void);
 
-// The tree for a line; it lives until the next call. NULL when the line is empty or wrong; in that case a message was printed and *wrong is true.
+// The tree for a line; it lives until the next call. NULL when the line is empty, or wrong: then a message was printed and *wrong is true.
 struct node *parse(const char *line, bool *wrong);
 
 // Does what the tree says and returns the exit status of its last command.

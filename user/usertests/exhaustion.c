@@ -320,27 +320,3 @@ SLOW_TEST(open_files)
 	close(3);
 	unlink("f");
 }
-
-// Exec over and over: no page, descriptor or table stays behind.
-TEST(exec_often)
-{
-	for (int i = 0; i < 30; i++) {
-		if (fork_or_fail() == 0) {
-			close(1);
-			exec("/echo", (char *[]){ "echo", 0 });
-			exit(1);
-		}
-		reap(1);
-	}
-}
-
-// Failed execs give back all that they took.
-TEST(exec_fails_often)
-{
-	write_file("bad", "\177ELF and nothing more, but long enough for a header to be read from it, and then", 80);
-	for (int i = 0; i < 50; i++) {
-		EXPECT(exec("bad", (char *[]){ "bad", 0 }), -1);
-		EXPECT(exec("missing", (char *[]){ "missing", 0 }), -1);
-	}
-	unlink("bad");
-}

@@ -76,6 +76,25 @@ void reap(int count)
 	}
 }
 
+char *map_memory(uint64 bytes, int flags)
+{
+	char *at = mmap(0, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		FAIL("cannot map %lu bytes", bytes);
+	return at;
+}
+
+void look(void *address)
+{
+	(void)*(volatile char *)address;
+}
+
+void touch(void *address)
+{
+	*(volatile char *)address = 'T';
+}
+
 char *page_before_nothing(void)
 {
 	char *pages = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

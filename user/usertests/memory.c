@@ -50,16 +50,6 @@ TEST(sbrk_until_refused)
 	CHECK(sbrk(0) == start);
 }
 
-static void touch(void *address)
-{
-	*(volatile char *)address = 1;
-}
-
-static void look(void *address)
-{
-	(void)*(volatile char *)address;
-}
-
 static void jump(void *address)
 {
 	((void (*)(void))address)();

@@ -1,7 +1,7 @@
-// test.h: how a test is written: TEST(name) { ... } registers itself; each CHECK that does not hold ends it with the place and what was expected.
+// test.h: how a test is written: TEST(name) { ... } registers itself; a CHECK that does not hold ends it and says where and why.
 //
-// Each test runs in a process of its own, in an empty directory /ut of its own, with 0, 1 and 2 open only. It leaves no files, no processes and
-// no memory behind: main.c checks all three.
+// Each test runs in a process of its own, in an empty directory /ut of its own, with only 0, 1 and 2 open. It leaves no files, no processes
+// and no memory behind: main.c checks all three.
 #pragma once
 
 #include <stdbool.h>
@@ -62,6 +62,9 @@ extern const uint64 bad_addresses[]; // nothing of the program's is there; ended
 char *page_before_nothing(void); // start of a page that is followed by unmapped addresses; munmap it
 uint64 free_pages(void);         // exact
 uint random_number(void);        // the same sequence in each test
+char *map_memory(uint64 bytes, int flags); // readable and writable, no file; flags: MAP_PRIVATE or MAP_SHARED
+void look(void *address);                  // reads a byte
+void touch(void *address);                 // writes one
 
 // Files.
 void write_file(const char *name, const void *bytes, int count); // made or overwritten

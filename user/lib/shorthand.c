@@ -1,4 +1,4 @@
-// input.c: small helpers over one or two system calls.
+// shorthand.c: small helpers over one or two system calls.
 
 #include "kernel/fcntl.h"
 #include "kernel/vm.h"
