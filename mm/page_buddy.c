@@ -46,7 +46,7 @@ static void create(struct zone *zone)
 
 // ---- one block
 
-static void insert(struct buddy *buddy, uint32_t frame, unsigned order)
+static inline void insert(struct buddy *buddy, uint32_t frame, unsigned order)
 {
 	struct page *page = page_at(frame);
 	page->order = (uint8_t)order;
@@ -55,14 +55,14 @@ static void insert(struct buddy *buddy, uint32_t frame, unsigned order)
 	buddy->blocks[order]++;
 }
 
-static void detach(struct buddy *buddy, uint32_t frame, unsigned order)
+static inline void detach(struct buddy *buddy, uint32_t frame, unsigned order)
 {
 	list_remove(&buddy->lists[order], frame);
 	buddy->blocks[order]--;
 	use_set(page_at(frame), PAGE_FREE_TAIL);
 }
 
-static bool is_free_block(const struct zone *zone, uint32_t frame, unsigned order)
+static inline bool is_free_block(const struct zone *zone, uint32_t frame, unsigned order)
 {
 	return zone_has(zone, frame) && use_of(page_at(frame)) == PAGE_FREE && page_at(frame)->order == order;
 }
@@ -87,6 +87,21 @@ static uint32_t take(struct zone *zone, unsigned order)
 	return frame;
 }
 
+// Small blocks first, whole: large ones last longer, and there is nothing to halve.
+static uint32_t take_any(struct zone *zone, unsigned *order)
+{
+	struct buddy *buddy = buddy_of(zone);
+	for (unsigned found = 0; found <= *order; found++) {
+		uint32_t frame = buddy->lists[found];
+		if (frame != FRAME_NONE) {
+			detach(buddy, frame, found);
+			*order = found;
+			return frame;
+		}
+	}
+	return take(zone, *order);
+}
+
 // Joins the block with its buddy as long as that is free as a whole, then puts it on its list.
 static void merge(struct zone *zone, uint32_t frame, unsigned order)
 {
@@ -96,8 +111,10 @@ static void merge(struct zone *zone, uint32_t frame, unsigned order)
 		if (!is_free_block(zone, other, order))
 			break;
 		detach(buddy, other, order);
-		use_set(page_at(frame), PAGE_FREE_TAIL); // it may become the upper half; insert marks the first frame
-		frame &= ~(1u << order);
+		if (other < frame) { // it is the upper half; insert marks the first frame
+			use_set(page_at(frame), PAGE_FREE_TAIL);
+			frame = other;
+		}
 	}
 	insert(buddy, frame, order);
 }
@@ -172,4 +189,4 @@ static struct verdict check(const struct zone *zone)
 	return ALL_HOLD;
 }
 
-const struct page_engine page_buddy = { "buddy", bytes, create, add, take, give, count, check };
+const struct page_engine page_buddy = { "buddy", bytes, create, add, take, take_any, give, count, check };

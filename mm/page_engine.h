@@ -20,6 +20,9 @@ struct page_engine {
 	void (*add)(struct zone *zone, uint32_t first, uint32_t count);
 	// First frame of an aligned block of 2^order, no longer marked free (as what, the entry says next); FRAME_NONE: there is none.
 	uint32_t (*take)(struct zone *zone, unsigned order);
+	// For a batch of single pages: a block of any order up to *order, which it sets, without breaking a larger one if it can.
+	// The zone has a free frame.
+	uint32_t (*take_any)(struct zone *zone, unsigned *order);
 	// Takes the block back and marks its records PAGE_FREE and PAGE_FREE_TAIL. The entry has checked that it is one.
 	void (*give)(struct zone *zone, uint32_t frame, unsigned order);
 	void (*count)(const struct zone *zone, size_t blocks[PAGE_MAX_ORDER + 1]); // free blocks of each order

@@ -78,6 +78,12 @@ static uint32_t take(struct zone *zone, unsigned order)
 	return frame;
 }
 
+static uint32_t take_any(struct zone *zone, unsigned *order)
+{
+	*order = 0;
+	return take(zone, 0);
+}
+
 static void count(const struct zone *zone, size_t blocks[PAGE_MAX_ORDER + 1])
 {
 	blocks[0] = zone->free;
@@ -98,4 +104,4 @@ static struct verdict check(const struct zone *zone)
 	return ALL_HOLD;
 }
 
-const struct page_engine page_stack = { "stack", bytes, create, add, take, give, count, check };
+const struct page_engine page_stack = { "stack", bytes, create, add, take, take_any, give, count, check };

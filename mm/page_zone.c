@@ -65,33 +65,50 @@ static uint32_t zone_take(struct zone *zone, unsigned order, unsigned flags)
 	return frame;
 }
 
-// The zone's lock is held.
-static void zone_give(struct zone *zone, uint32_t frame, unsigned order)
-{
-	page_state.engine->give(zone, frame, order);
-	zone_count(zone, zone->free + ((size_t)1 << order));
-}
-
 void zone_free(pa_t block, unsigned order)
 {
 	uint32_t frame = frame_of(record_of(block));
 	struct zone *zone = zone_of(frame);
 	zone_enter(zone);
-	zone_give(zone, frame, order);
+	page_state.engine->give(zone, frame, order);
+	zone_count(zone, zone->free + ((size_t)1 << order));
 	zone_leave(zone);
 }
 
 // ---- caches
 
+// Puts the pages of a block that the engine gave into the cache, the lowest on top.
+static void push_block(struct cache *cache, uint32_t frame, unsigned order)
+{
+	pa_t first = frame_address(frame);
+	for (uint32_t i = 1u << order; i-- > 0;) {
+		use_set(page_at(frame + i), PAGE_CACHED);
+		cache_push(cache, PA(first.raw + i * PAGE_BYTES));
+	}
+}
+
+// The largest order of at most `pages` pages.
+static unsigned order_within(size_t pages)
+{
+	unsigned order = 0;
+	while (order < PAGE_MAX_ORDER && (size_t)2 << order <= pages)
+		order++;
+	return order;
+}
+
 static void refill(struct cache *cache)
 {
 	struct zone *zone = page_state.cached;
-	uint32_t frame;
 	zone_enter(zone);
-	for (unsigned n = 0; n < CACHE_BATCH && (frame = zone_take(zone, 0, 0)) != FRAME_NONE; n++) {
-		use_set(page_at(frame), PAGE_CACHED);
-		cache_push(cache, frame_address(frame));
+	size_t spare = zone_is_low(zone) ? 0 : zone->free - zone->reserve, taken = 0;
+	size_t wanted = spare < CACHE_BATCH ? spare : CACHE_BATCH;
+	while (taken < wanted) {
+		unsigned order = order_within(wanted - taken);
+		uint32_t frame = page_state.engine->take_any(zone, &order);
+		push_block(cache, frame, order);
+		taken += (size_t)1 << order;
 	}
+	zone_count(zone, zone->free - taken);
 	zone_leave(zone);
 }
 
@@ -113,30 +130,39 @@ pa_t cache_refill(void)
 	return page;
 }
 
-static void give_cached(pa_t page)
+// Gives what a slot held to the engine; the number of pages, which the caller adds to the zone's.
+static size_t give_slot(struct zone *zone, pa_t page)
 {
-	if (!pa_is_none(page))
-		zone_give(page_state.cached, frame_of(record_of(page)), 0);
+	if (pa_is_none(page))
+		return 0;
+	page_state.engine->give(zone, frame_of(record_of(page)), 0);
+	return 1;
 }
 
 void cache_flush_push(struct cache *cache, pa_t page)
 {
-	zone_enter(page_state.cached);
+	struct zone *zone = page_state.cached;
+	size_t given = 0;
+	zone_enter(zone);
 	for (unsigned n = 0; n < CACHE_BATCH; n++)
-		give_cached(cache_pop(cache));
-	zone_leave(page_state.cached);
+		given += give_slot(zone, cache_pop(cache));
+	zone_count(zone, zone->free + given);
+	zone_leave(zone);
 	cache_push(cache, page);
 }
 
 // Empties the caches of all CPUs, from any CPU. The cached zone's lock is held.
 static void drain(void)
 {
+	struct zone *zone = page_state.cached;
+	size_t given = 0;
 	for (unsigned cpu = 0; cpu < page_state.cpus; cpu++) {
 		uint64_t *slots = page_state.caches[cpu].slot;
 		for (unsigned i = 0; i < CACHE_SLOTS; i++)
 			if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) != 0)
-				give_cached(slot_take(&slots[i]));
+				given += give_slot(zone, slot_take(&slots[i]));
 	}
+	zone_count(zone, zone->free + given);
 }
 
 void page_drain(void)
