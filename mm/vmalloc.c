@@ -5,16 +5,18 @@
 //             │            ▼
 //    one anchor page is mapped at the area's start and at each GiB: it keeps the upper tables alive, which all roots share
 //
-//    ranges: sorted by address, doubly linked, in pages of their own; a rover remembers where the last search ended
+//    ranges: sorted by address, doubly linked, records of a slab cache; a rover remembers where the last search ended
 //
 //    V1  ranges rise, lie in the area and keep a page between them           V2  links agree both ways, and the rover is one of the ranges
 //    V3  each page of a block is mapped to a page of RAM, its guard is not   V4  a block's first page names its range
 //    V5  the count of ranges is right
 //
 // Cost: a look at the next gap, one page_alloc and table_map for each page, one flush for each free. Weakness: the search is linear when
-// the area is nearly full; no large leaves. Metadata: 64 bytes a block, 1.6 per cent at most; record pages are kept for reuse.
-// Lock order: slab's caches may be held by no one here; vmalloc's lock, then page.c's zones (through table.c, too).
+// the area is nearly full; no large leaves. Metadata: 64 bytes a block, 1.6 per cent at most.
+// Lock order: vmalloc's lock, then those of slab's caches, then page.c's zones. kmalloc comes here without holding a lock, and caches take
+// their slabs from page_alloc alone: no circle.
 #include "page.h"
+#include "slab.h"
 #include "vmalloc.h"
 
 #define VMALLOC_TAG   ((uint16_t)0x3a11) // struct page.tag of a block's first page; owner: its struct range
@@ -22,7 +24,7 @@
 #define ANCHOR_STRIDE level_bytes(2)
 
 struct range {
-	_Alignas(1u << OWNER_SHIFT) struct range *next, *previous; // by address; in the pool: next only
+	_Alignas(1u << OWNER_SHIFT) struct range *next, *previous; // by address
 	uint64_t start;                // virtual address of the first page
 	uint64_t pages;                // without the guard
 	bool anchor;
@@ -34,31 +36,19 @@ static struct {
 	uint64_t start, end;
 	struct range head; // before the first: an empty range at `start`
 	struct range *rover;
-	struct range *pool; // records that are not in use
+	struct kmem_cache *records;
 	size_t count;
 } area = { .lock = { .name = "vmalloc" } };
 
 // ---- records ----
 
-static bool refill_pool(void)
-{
-	pa_t page = page_alloc(0, PAGE_KERNEL);
-
-	if (pa_is_none(page))
-		return false;
-	struct range *records = pa_pointer(page);
-	for (size_t i = 0; i < PAGE_BYTES / sizeof *records; i++) {
-		records[i].next = area.pool;
-		area.pool = &records[i];
-	}
-	return true;
-}
-
+// A new record in the list; NULL when there is no memory.
 static struct range *link_after(struct range *before, uint64_t start, uint64_t pages)
 {
-	struct range *range = area.pool;
+	struct range *range = kmem_cache_alloc(area.records);
 
-	area.pool = range->next;
+	if (!range)
+		return NULL;
 	*range = (struct range){ before->next, before, start, pages, false };
 	if (before->next)
 		before->next->previous = range;
@@ -74,9 +64,8 @@ static void unlink(struct range *range)
 		range->next->previous = range->previous;
 	area.rover = range->previous;
 	area.count--;
-	range->pages = 0;
-	range->next = area.pool;
-	area.pool = range;
+	range->start = 0;
+	kmem_cache_free(area.records, range);
 }
 
 static uint64_t after(const struct range *range) // the first address a following block may have
@@ -161,9 +150,9 @@ static bool anchor(struct table *kernel)
 	if (pa_is_none(page))
 		return false;
 	for (uint64_t at = area.start; at < area.end; at = round_down(at, ANCHOR_STRIDE) + ANCHOR_STRIDE) {
-		if ((!area.pool && !refill_pool()) || table_map(kernel, VA(at), page, 0, PTE_R | PTE_G) != TABLE_OK)
-			return false;
 		last = link_after(last, at, 1);
+		if (!last || table_map(kernel, VA(at), page, 0, PTE_R | PTE_G) != TABLE_OK)
+			return false;
 		last->anchor = true;
 	}
 	return true;
@@ -176,9 +165,9 @@ bool vmalloc_init(struct table *kernel, va_t start, uint64_t bytes)
 	area.end = start.raw + round_down(bytes, PAGE_BYTES);
 	area.head = (struct range){ .start = start.raw };
 	area.rover = &area.head;
-	area.pool = NULL;
 	area.count = 0;
-	area.table = anchor(kernel) ? kernel : NULL; // at boot: nobody wants back what was taken in vain
+	area.records = kmem_cache_create("vmalloc", sizeof(struct range), (size_t)1 << OWNER_SHIFT, NULL);
+	area.table = area.records && anchor(kernel) ? kernel : NULL; // at boot: nobody wants back what was taken in vain
 	return area.table;
 }
 
@@ -190,7 +179,7 @@ void *vmalloc(size_t bytes)
 		return NULL;
 	lock_acquire(&area.lock);
 	struct range *before = find_gap(pages), *range = NULL;
-	if (before && (area.pool || refill_pool()))
+	if (before)
 		range = link_after(before, after(before), pages);
 	if (range && !populate(range)) {
 		unlink(range);
