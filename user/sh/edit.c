@@ -6,8 +6,10 @@
 // The console is switched to raw bytes while a line is edited and back to the kernel's line editing before anything runs. Where that
 // cannot be (input is not the console, or the kernel does not offer it) lines are read as they come.
 //
-//      arrows, ^B ^F  move      ^A ^E Home End  ends of the line      ^U ^K ^W  erase all before, all after, a word
-//      up, down, ^P ^N  history     ^L  clear the screen     ^C  give up the line     ^D  erase, or end of input on an empty line
+//      left, right, ^B, ^F        move                    ^U, ^K, ^W   erase all before, all after, a word
+//      Home, End, ^A, ^E          to an end of the line   ^L           clear the screen
+//      up, down                   history                 ^C           give up the line
+//      ^D                         erase; on an empty line: end of input
 
 #include "user/sh/sh.h"
 

@@ -5,8 +5,8 @@
 //                       wait; rmdir /ut; count again
 //
 // A test fails when its process says so or dies, and when afterwards a file or a process is left or a single page is missing. What the
-// kernel finishes a moment later (the last of an orphan, a commit) gets three seconds. With a kmalloc other than slab, whose arenas stay once
-// they have grown, a test that lost pages may run once more: pages that are lost again are lost.
+// kernel finishes a moment later (the last of an orphan, a commit) gets three seconds. With a kmalloc other than slab, whose arenas stay
+// once they have grown, a test that lost pages may run once more: pages that are lost again are lost.
 
 #include "user/usertests/test.h"
 
