@@ -40,9 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	input = data + 2;
 	left = size - 2;
-	model_start(ENGINES[data[0] % 3], &MACHINES[data[0] / 3 % MACHINE_COUNT], 1 + data[1] % 4, data[1] / 4 % 20, from_input);
+	page_model_start(MODEL_ENGINES[data[0] % 3], &MODEL_MACHINES[data[0] / 3 % MODEL_MACHINE_COUNT], 1 + data[1] % 4, data[1] / 4 % 20, from_input);
 	for (unsigned step = 0; left >= 2 && step < 4000; step++)
-		model_step();
-	model_finish();
+		page_model_step();
+	page_model_finish();
 	return 0;
 }

@@ -5,13 +5,13 @@
 
 enum { NOT_OURS, FREE, FIRST_BLOCK }; // what shadow holds; block n: FIRST_BLOCK + n
 static uint16_t shadow[PAGES];
-static uint64_t ours[16384]; // the pages under management, rising; model.total of them
-struct model model;
+static uint64_t ours[16384]; // the pages under management, rising; page_model.total of them
+struct page_model page_model;
 
-const char *const ENGINES[3] = { "buddy", "bitmap", "stack" };
+const char *const MODEL_ENGINES[3] = { "buddy", "bitmap", "stack" };
 
 #define MIB ((uint64_t)1 << 20)
-const struct machine MACHINES[] = {
+const struct machine MODEL_MACHINES[] = {
 	{ "one range, its start reserved", { { 2048 * MIB, 2056 * MIB } }, { { 2048 * MIB, 2048 * MIB + 0x80000 } }, 2052 * MIB },
 	{ "40 pages at an odd place", { { 0x80003000, 0x80003000 + 40 * 4096 } }, { { 0 } }, 0 },
 	{ "no normal zone", { { 2048 * MIB, 2050 * MIB } }, { { 0 } }, 4096 * MIB },
@@ -25,9 +25,9 @@ const struct machine MACHINES[] = {
 	{ "reservations between most pages", { { 0x80000000, 0x80012000 } },
 	  { { 0x80001000, 0x80002000 }, { 0x80003000, 0x80004000 }, { 0x80005000, 0x80006000 }, { 0x80007800, 0x80007801 }, { 0x80009000, 0x8000a000 } }, 0x80008000 },
 };
-const unsigned MACHINE_COUNT = sizeof MACHINES / sizeof *MACHINES;
+const unsigned MODEL_MACHINE_COUNT = sizeof MODEL_MACHINES / sizeof *MODEL_MACHINES;
 
-void model_boot(const struct machine *machine, struct memblock *mb)
+void page_model_boot(const struct machine *machine, struct memblock *mb)
 {
 	*mb = (struct memblock){ 0 };
 	host_reset();
@@ -42,34 +42,34 @@ static void learn_pages(void)
 {
 	uint64_t cursor = 0;
 	struct memblock_range range;
-	while (memblock_next_free(&model.mb, &cursor, &range)) {
+	while (memblock_next_free(&page_model.mb, &cursor, &range)) {
 		for (uint64_t page = (range.start + 4095) / 4096; (page + 1) * 4096 <= range.end; page++) {
 			if (page == 0)
 				continue;
-			EXPECT(model.total < sizeof ours / sizeof *ours);
+			EXPECT(page_model.total < sizeof ours / sizeof *ours);
 			shadow[page] = FREE;
-			ours[model.total++] = page;
-			model.zone_free[page * 4096 >= model.machine->dma_limit]++;
+			ours[page_model.total++] = page;
+			page_model.zone_free[page * 4096 >= page_model.machine->dma_limit]++;
 		}
 	}
-	model.free = model.total;
+	page_model.free = page_model.total;
 }
 
-void model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit))
+void page_model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit))
 {
-	for (size_t i = 0; i < model.total; i++)
+	for (size_t i = 0; i < page_model.total; i++)
 		shadow[ours[i]] = NOT_OURS;
-	memset(&model, 0, sizeof model);
-	model.machine = machine;
-	model.cpus = cpus;
-	model.reserve = reserve;
-	model.random = random;
-	model_boot(machine, &model.mb);
+	memset(&page_model, 0, sizeof page_model);
+	page_model.machine = machine;
+	page_model.cpus = cpus;
+	page_model.reserve = reserve;
+	page_model.random = random;
+	page_model_boot(machine, &page_model.mb);
 	struct page_config config = { engine, PA(machine->dma_limit), cpus, reserve };
-	EXPECT(page_init(&model.mb, &config));
+	EXPECT(page_init(&page_model.mb, &config));
 	learn_pages();
-	EXPECT_EQ(page_total_count(), model.total);
-	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT_EQ(page_total_count(), page_model.total);
+	EXPECT_EQ(page_free_count(), page_model.total);
 	EXPECT(strcmp(page_engine_name(), engine) == 0);
 	EXPECT_VERDICT(page_check(), NULL);
 }
@@ -78,7 +78,7 @@ void model_start(const char *engine, const struct machine *machine, unsigned cpu
 
 static bool in_zone(uint64_t page, unsigned zone) // 0: DMA, 1: normal
 {
-	return (page * 4096 >= model.machine->dma_limit) == (zone == 1);
+	return (page * 4096 >= page_model.machine->dma_limit) == (zone == 1);
 }
 
 static bool run_is_free(uint64_t page, uint64_t size, unsigned zone)
@@ -94,9 +94,9 @@ static bool zone_can(unsigned zone, unsigned order, unsigned flags)
 {
 	uint64_t size = 1u << order;
 	bool fits = order == 0;
-	if (model.zone_free[zone] < size + (flags & PAGE_ATOMIC ? 0 : model.reserve))
+	if (page_model.zone_free[zone] < size + (flags & PAGE_ATOMIC ? 0 : page_model.reserve))
 		return false;
-	for (size_t i = 0; i < model.total && !fits; i++)
+	for (size_t i = 0; i < page_model.total && !fits; i++)
 		fits = ours[i] % size == 0 && run_is_free(ours[i], size, zone);
 	return fits;
 }
@@ -141,14 +141,14 @@ static void adopt(unsigned index, pa_t start, unsigned order, unsigned flags)
 		EXPECT(!(flags & PAGE_DMA) || in_zone(page, 0));
 		shadow[page] = (uint16_t)(FIRST_BLOCK + index);
 		EXPECT(page_is_allocated(PA(page * 4096)));
-		model.zone_free[in_zone(page, 1)]--;
+		page_model.zone_free[in_zone(page, 1)]--;
 	}
 	if (flags & PAGE_ZERO)
 		expect_zero(start, order);
-	model.block[index] = (struct model_block){ start, order, 1, false };
-	sign(&model.block[index]);
-	model.free -= size;
-	model.live++;
+	page_model.block[index] = (struct model_block){ start, order, 1, false };
+	sign(&page_model.block[index]);
+	page_model.free -= size;
+	page_model.live++;
 	EXPECT_EQ(page_refs(start), 1);
 	EXPECT_EQ(page_order(start), order);
 	EXPECT(page_of(start)->owner == 0 && page_of(start)->tag == 0);
@@ -156,14 +156,14 @@ static void adopt(unsigned index, pa_t start, unsigned order, unsigned flags)
 	page_of(start)->tag = (uint16_t)index;
 }
 
-unsigned model_alloc(unsigned order, unsigned flags)
+unsigned page_model_alloc(unsigned order, unsigned flags)
 {
 	unsigned index = 0;
-	while (index < MODEL_BLOCKS && model.block[index].refs > 0)
+	while (index < MODEL_BLOCKS && page_model.block[index].refs > 0)
 		index++;
 	EXPECT(index < MODEL_BLOCKS);
 	// With one CPU it is known which zone a single page comes from.
-	bool normal = model.cpus == 1 && order == 0 && !(flags & PAGE_DMA) && zone_can(1, 0, flags);
+	bool normal = page_model.cpus == 1 && order == 0 && !(flags & PAGE_DMA) && zone_can(1, 0, flags);
 	pa_t start = page_alloc(order, flags);
 	if (pa_is_none(start)) {
 		EXPECT(!can(order, flags));
@@ -172,13 +172,13 @@ unsigned model_alloc(unsigned order, unsigned flags)
 		EXPECT(!normal || in_zone(start.raw / 4096, 1));
 		adopt(index, start, order, flags);
 	}
-	EXPECT_EQ(page_free_count(), model.free);
+	EXPECT_EQ(page_free_count(), page_model.free);
 	return index;
 }
 
-void model_free(unsigned index)
+void page_model_free(unsigned index)
 {
-	struct model_block *block = &model.block[index];
+	struct model_block *block = &page_model.block[index];
 	expect_signed(block);
 	EXPECT_EQ(page_refs(block->start), block->refs);
 	page_free(block->start);
@@ -186,56 +186,56 @@ void model_free(unsigned index)
 		return;
 	for (uint64_t i = 0; i < 1u << block->order; i++) {
 		shadow[block->start.raw / 4096 + i] = FREE;
-		model.zone_free[in_zone(block->start.raw / 4096 + i, 1)]++;
+		page_model.zone_free[in_zone(block->start.raw / 4096 + i, 1)]++;
 		EXPECT(!page_is_allocated(PA(block->start.raw + i * 4096)));
 	}
-	model.free += 1u << block->order;
-	model.live--;
+	page_model.free += 1u << block->order;
+	page_model.live--;
 	EXPECT_EQ(page_refs(block->start), 0);
-	EXPECT_EQ(page_free_count(), model.free);
+	EXPECT_EQ(page_free_count(), page_model.free);
 }
 
 static unsigned any_block(void) // MODEL_BLOCKS: there is none
 {
-	unsigned start = (unsigned)model.random(MODEL_BLOCKS);
+	unsigned start = (unsigned)page_model.random(MODEL_BLOCKS);
 	for (unsigned i = 0; i < MODEL_BLOCKS; i++)
-		if (model.block[(start + i) % MODEL_BLOCKS].refs > 0)
+		if (page_model.block[(start + i) % MODEL_BLOCKS].refs > 0)
 			return (start + i) % MODEL_BLOCKS;
 	return MODEL_BLOCKS;
 }
 
 static void misuse(unsigned index)
 {
-	struct model_block *block = &model.block[index];
+	struct model_block *block = &page_model.block[index];
 	if (block->order > 0)
-		EXPECT_PANIC("inside a block", page_free(PA(block->start.raw + 4096 * (1 + model.random((1u << block->order) - 1)))));
-	EXPECT_PANIC("misaligned", page_share(PA(block->start.raw + 1 + model.random(4095))));
-	uint64_t page = ours[model.random(model.total)] + model.random(3) - 1;
+		EXPECT_PANIC("inside a block", page_free(PA(block->start.raw + 4096 * (1 + page_model.random((1u << block->order) - 1)))));
+	EXPECT_PANIC("misaligned", page_share(PA(block->start.raw + 1 + page_model.random(4095))));
+	uint64_t page = ours[page_model.random(page_model.total)] + page_model.random(3) - 1;
 	if (shadow[page] == FREE)
 		EXPECT_PANIC("free already", page_free(PA(page * 4096)));
 	if (shadow[page] == NOT_OURS)
 		EXPECT_PANIC("foreign", page_free(PA(page * 4096)));
 }
 
-void model_step(void)
+void page_model_step(void)
 {
 	static const uint8_t orders[] = { 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11 };
-	uint64_t what = model.random(100);
+	uint64_t what = page_model.random(100);
 	unsigned index = what < 50 ? 0 : any_block();
-	host_cpu((unsigned)model.random(model.cpus));
+	host_cpu((unsigned)page_model.random(page_model.cpus));
 	if (what < 50)
-		model_alloc(orders[model.random(sizeof orders)], (unsigned)model.random(8));
+		page_model_alloc(orders[page_model.random(sizeof orders)], (unsigned)page_model.random(8));
 	else if (what >= 98)
 		page_drain();
 	else if (index == MODEL_BLOCKS)
 		return;
 	else if (what < 90)
-		model_free(index);
+		page_model_free(index);
 	else if (what < 94)
 		misuse(index);
 	else {
-		page_share(model.block[index].start);
-		model.block[index].refs++;
+		page_share(page_model.block[index].start);
+		page_model.block[index].refs++;
 	}
 }
 
@@ -253,28 +253,28 @@ static void expect_reports(void)
 		total += report[i].total;
 		free += report[i].free + report[i].cached;
 	}
-	EXPECT_EQ(total, model.total);
-	EXPECT_EQ(free, model.free);
+	EXPECT_EQ(total, page_model.total);
+	EXPECT_EQ(free, page_model.free);
 }
 
-void model_finish(void)
+void page_model_finish(void)
 {
 	EXPECT_VERDICT(page_check(), NULL);
 	expect_reports();
 	for (unsigned i = 0; i < MODEL_BLOCKS; i++)
-		while (model.block[i].refs > 0)
-			model_free(i);
-	EXPECT_EQ(model.free, model.total);
-	EXPECT_EQ(page_free_count(), model.total);
+		while (page_model.block[i].refs > 0)
+			page_model_free(i);
+	EXPECT_EQ(page_model.free, page_model.total);
+	EXPECT_EQ(page_free_count(), page_model.total);
 	page_drain();
 	expect_reports();
 	EXPECT_VERDICT(page_check(), NULL);
 	unsigned order = PAGE_MAX_ORDER;
 	while (order > 0 && !can(order, PAGE_ATOMIC))
 		order--;
-	unsigned largest = model_alloc(order, PAGE_ATOMIC | PAGE_ZERO); // model_alloc: refused only when nothing fits
+	unsigned largest = page_model_alloc(order, PAGE_ATOMIC | PAGE_ZERO); // page_model_alloc: refused only when nothing fits
 	EXPECT(largest < MODEL_BLOCKS);
-	model_free(largest);
+	page_model_free(largest);
 	page_drain();
 	EXPECT_VERDICT(page_check(), NULL);
 }

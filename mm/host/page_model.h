@@ -18,9 +18,9 @@ struct machine {
 	struct memblock_range ram[9], reserved[9]; // ended by an empty one
 	uint64_t dma_limit;
 };
-extern const struct machine MACHINES[];
-extern const unsigned MACHINE_COUNT;
-extern const char *const ENGINES[3];
+extern const struct machine MODEL_MACHINES[];
+extern const unsigned MODEL_MACHINE_COUNT;
+extern const char *const MODEL_ENGINES[3];
 
 struct model_block {
 	pa_t start;
@@ -28,7 +28,7 @@ struct model_block {
 	bool filled; // with its own pattern
 };
 
-struct model {
+struct page_model {
 	const struct machine *machine;
 	struct memblock mb;
 	unsigned cpus;
@@ -39,11 +39,11 @@ struct model {
 	unsigned live;
 	uint64_t (*random)(uint64_t limit);
 };
-extern struct model model;
+extern struct page_model page_model;
 
-void model_boot(const struct machine *machine, struct memblock *mb); // RAM and reservations only
-void model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit));
-void model_step(void);  // one call, drawn from `random`
-void model_finish(void);
-unsigned model_alloc(unsigned order, unsigned flags); // index of the block, MODEL_BLOCKS when refused
-void model_free(unsigned index);
+void page_model_boot(const struct machine *machine, struct memblock *mb); // RAM and reservations only
+void page_model_start(const char *engine, const struct machine *machine, unsigned cpus, size_t reserve, uint64_t (*random)(uint64_t limit));
+void page_model_step(void);  // one call, drawn from `random`
+void page_model_finish(void);
+unsigned page_model_alloc(unsigned order, unsigned flags); // index of the block, MODEL_BLOCKS when refused
+void page_model_free(unsigned index);

@@ -10,16 +10,16 @@
 
 static void run_model(const char *engine, unsigned steps)
 {
-	for (unsigned i = 0; i < MACHINE_COUNT; i++) {
+	for (unsigned i = 0; i < MODEL_MACHINE_COUNT; i++) {
 		for (unsigned variant = 0; variant < 3; variant++) {
 			static const unsigned cpus[] = { 1, 4, 16 }, reserve[] = { 0, 5, 16 };
-			model_start(engine, &MACHINES[i], cpus[variant], reserve[variant], random_below);
+			page_model_start(engine, &MODEL_MACHINES[i], cpus[variant], reserve[variant], random_below);
 			for (unsigned step = 0; step < steps; step++) {
-				model_step();
+				page_model_step();
 				if (step % 64 == 0)
 					EXPECT_VERDICT(page_check(), NULL);
 			}
-			model_finish();
+			page_model_finish();
 		}
 	}
 }
@@ -45,20 +45,20 @@ TEST(page_model_stack)
 
 static void exhaust(const char *engine, const struct machine *machine, unsigned order)
 {
-	model_start(engine, machine, 4, 0, random_below);
-	while (model.live < MODEL_BLOCKS && model_alloc(order, PAGE_ATOMIC) < MODEL_BLOCKS)
+	page_model_start(engine, machine, 4, 0, random_below);
+	while (page_model.live < MODEL_BLOCKS && page_model_alloc(order, PAGE_ATOMIC) < MODEL_BLOCKS)
 		host_cpu((unsigned)random_below(4));
-	EXPECT(order > 0 || model.free == 0);
+	EXPECT(order > 0 || page_model.free == 0);
 	EXPECT_VERDICT(page_check(), NULL);
-	model_finish();
+	page_model_finish();
 }
 
 TEST(page_exhaustion)
 {
 	for (unsigned e = 0; e < 3; e++)
-		for (unsigned m = 0; m < MACHINE_COUNT; m++)
+		for (unsigned m = 0; m < MODEL_MACHINE_COUNT; m++)
 			for (unsigned order = 0; order <= PAGE_MAX_ORDER; order += 1 + order / 3)
-				exhaust(ENGINES[e], &MACHINES[m], order);
+				exhaust(MODEL_ENGINES[e], &MODEL_MACHINES[m], order);
 }
 
 // ---- caches
@@ -67,15 +67,15 @@ TEST(page_exhaustion)
 TEST(page_caches_are_searched_before_memory_is_refused)
 {
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &MACHINES[1], 4, 0, random_below);
-		unsigned hidden = model_alloc(0, 0);
-		while (model_alloc(0, 0) < MODEL_BLOCKS)
+		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[1], 4, 0, random_below);
+		unsigned hidden = page_model_alloc(0, 0);
+		while (page_model_alloc(0, 0) < MODEL_BLOCKS)
 			;
-		model_free(hidden); // into CPU 0's cache
+		page_model_free(hidden); // into CPU 0's cache
 		host_cpu(3);
-		EXPECT(model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS);
-		EXPECT(model_alloc(0, PAGE_ATOMIC) == MODEL_BLOCKS);
-		model_finish();
+		EXPECT(page_model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS);
+		EXPECT(page_model_alloc(0, PAGE_ATOMIC) == MODEL_BLOCKS);
+		page_model_finish();
 	}
 }
 
@@ -83,22 +83,22 @@ TEST(page_caches_are_searched_before_memory_is_refused)
 TEST(page_caches_give_way_to_a_large_block)
 {
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &MACHINES[2], 2, 0, random_below);
+		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[2], 2, 0, random_below);
 		for (unsigned cpu = 0; cpu < 2; cpu++) {
 			host_cpu(cpu);
-			model_free(model_alloc(0, 0)); // leaves a batch in the cache
+			page_model_free(page_model_alloc(0, 0)); // leaves a batch in the cache
 		}
 		unsigned blocks = 0;
-		while (model_alloc(5, 0) < MODEL_BLOCKS)
+		while (page_model_alloc(5, 0) < MODEL_BLOCKS)
 			blocks++;
-		EXPECT(blocks >= model.total / 32 - 1);
-		model_finish();
+		EXPECT(blocks >= page_model.total / 32 - 1);
+		page_model_finish();
 	}
 }
 
 TEST(page_fast_path_takes_no_lock)
 {
-	model_start("buddy", &MACHINES[0], 2, 16, random_below);
+	page_model_start("buddy", &MODEL_MACHINES[0], 2, 16, random_below);
 	pa_t page[8];
 	page_free(page_alloc(0, 0));
 	uint64_t before = page_lock_acquisitions();
@@ -112,11 +112,11 @@ TEST(page_fast_path_takes_no_lock)
 	before = page_lock_acquisitions(); // a long way up and down: a lock for each batch, and no more at the turn
 	unsigned index[512];
 	for (unsigned i = 0; i < 512; i++)
-		index[i] = model_alloc(0, 0);
+		index[i] = page_model_alloc(0, 0);
 	for (unsigned i = 0; i < 512; i++)
-		model_free(index[i]);
+		page_model_free(index[i]);
 	EXPECT(page_lock_acquisitions() - before <= 2 * 512 / CACHE_BATCH + 2);
-	model_finish();
+	page_model_finish();
 }
 
 // ---- zones and the reserve
@@ -124,12 +124,12 @@ TEST(page_fast_path_takes_no_lock)
 TEST(page_normal_memory_goes_first)
 {
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &MACHINES[0], 1, 0, random_below);
+		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[0], 1, 0, random_below);
 		struct page_zone_report report[PAGE_ZONES];
 		EXPECT_EQ(page_report(report), 2);
 		for (size_t i = 0; i < report[1].total; i++)
-			EXPECT(page_alloc(0, 0).raw >= MACHINES[0].dma_limit);
-		EXPECT(page_alloc(0, 0).raw < MACHINES[0].dma_limit);
+			EXPECT(page_alloc(0, 0).raw >= MODEL_MACHINES[0].dma_limit);
+		EXPECT(page_alloc(0, 0).raw < MODEL_MACHINES[0].dma_limit);
 		EXPECT(!pa_is_none(page_alloc(0, PAGE_DMA)));
 		EXPECT(!pa_is_none(page_alloc(3, PAGE_KERNEL)));
 		EXPECT_VERDICT(page_check(), NULL);
@@ -139,20 +139,20 @@ TEST(page_normal_memory_goes_first)
 TEST(page_reserve_is_for_atomic_and_fills_first)
 {
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &MACHINES[1], 2, 8, random_below);
-		while (model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS)
+		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[1], 2, 8, random_below);
+		while (page_model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS)
 			;
 		EXPECT_EQ(page_free_count(), 8);
 		for (unsigned i = 0; i < 8; i++)
-			EXPECT(model_alloc(0, PAGE_ATOMIC | PAGE_ZERO) < MODEL_BLOCKS);
-		EXPECT_EQ(model_alloc(0, PAGE_ATOMIC), MODEL_BLOCKS);
+			EXPECT(page_model_alloc(0, PAGE_ATOMIC | PAGE_ZERO) < MODEL_BLOCKS);
+		EXPECT_EQ(page_model_alloc(0, PAGE_ATOMIC), MODEL_BLOCKS);
 		for (unsigned i = 0; i < 8; i++) { // the first eight pages that come back are the reserve again
-			model_free(i);
-			EXPECT_EQ(model_alloc(0, PAGE_KERNEL), MODEL_BLOCKS);
+			page_model_free(i);
+			EXPECT_EQ(page_model_alloc(0, PAGE_KERNEL), MODEL_BLOCKS);
 		}
-		model_free(8);
-		EXPECT(model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS);
-		model_finish();
+		page_model_free(8);
+		EXPECT(page_model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS);
+		page_model_finish();
 	}
 }
 
@@ -162,7 +162,7 @@ TEST(page_init_refuses_and_takes_nothing)
 {
 	struct memblock mb, before;
 	struct page_config config = { "clock", PA(0), 1, 0 };
-	model_boot(&MACHINES[0], &mb);
+	page_model_boot(&MODEL_MACHINES[0], &mb);
 	before = mb;
 	EXPECT(!page_init(&mb, &config)); // no such engine
 	config.engine = NULL;
@@ -207,7 +207,7 @@ TEST(page_init_touches_no_free_page_and_needs_16_bytes_a_page)
 		mb = (struct memblock){ 0 };
 		host_reset();
 		host_ram(0x80000000, 64 << 20, &mb);
-		struct page_config config = { ENGINES[e], PA(0x81000000), PORT_MAX_CPUS, 64 };
+		struct page_config config = { MODEL_ENGINES[e], PA(0x81000000), PORT_MAX_CPUS, 64 };
 		EXPECT(page_init(&mb, &config));
 		size_t tables = (64 << 20) / 4096 - page_total_count();
 		EXPECT(touched_pages(0x80000000, 64 << 20) <= tables);
@@ -224,7 +224,7 @@ TEST(page_many_spans)
 		host_reset();
 		for (uint64_t i = 0; i < PAGE_SPANS + 3; i++) // the last span takes in three holes
 			host_ram(0x80000000 + i * 0x4000000, 0x200000, &mb);
-		struct page_config config = { ENGINES[e], PA(0x88000000), 1, 0 };
+		struct page_config config = { MODEL_ENGINES[e], PA(0x88000000), 1, 0 };
 		EXPECT(page_init(&mb, &config));
 		EXPECT_VERDICT(page_check(), NULL);
 		size_t total = page_free_count(), got = 0;
@@ -249,7 +249,7 @@ static void expect_free_already(pa_t page)
 
 static void make_mistakes(const char *engine)
 {
-	model_start(engine, &MACHINES[0], 1, 0, random_below);
+	page_model_start(engine, &MODEL_MACHINES[0], 1, 0, random_below);
 	pa_t page = page_alloc(0, 0), block = page_alloc(3, 0), dma = page_alloc(0, PAGE_DMA);
 	uint64_t inside = block.raw + 2 * 4096;
 	EXPECT_PANIC("page_free: the address is not that of a page: misaligned", page_free(PA(page.raw + 8)));
@@ -271,19 +271,19 @@ static void make_mistakes(const char *engine)
 	expect_free_already(page);
 	for (uint64_t i = 0; i < 8; i++)
 		expect_free_already(PA(block.raw + i * 4096)); // whether or not it is the head of a free block
-	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT_EQ(page_free_count(), page_model.total);
 	EXPECT_VERDICT(page_check(), NULL);
 }
 
 TEST(page_mistakes_panic_with_the_rule)
 {
 	for (unsigned e = 0; e < 3; e++)
-		make_mistakes(ENGINES[e]);
+		make_mistakes(MODEL_ENGINES[e]);
 }
 
 TEST(page_references)
 {
-	model_start("buddy", &MACHINES[0], 1, 0, random_below);
+	page_model_start("buddy", &MODEL_MACHINES[0], 1, 0, random_below);
 	for (unsigned order = 0; order < 3; order++) {
 		pa_t block = page_alloc(order, 0);
 		for (unsigned i = 1; i < 100; i++) {
@@ -297,12 +297,12 @@ TEST(page_references)
 		EXPECT_EQ(page_refs(block), 0);
 		EXPECT_PANIC("free already", page_free(block));
 	}
-	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT_EQ(page_free_count(), page_model.total);
 }
 
 TEST(page_of_any_address)
 {
-	model_start("buddy", &MACHINES[0], 1, 0, random_below);
+	page_model_start("buddy", &MODEL_MACHINES[0], 1, 0, random_below);
 	pa_t block = page_alloc(1, 0);
 	EXPECT(page_of(PA(block.raw + 77)) == page_of(block) && page_of(block)->use == PAGE_USED);
 	EXPECT(page_of(PA(block.raw + 4096 + 5))->use == PAGE_USED_TAIL);
@@ -315,7 +315,7 @@ TEST(page_of_any_address)
 
 TEST(page_alloc_fails_when_the_test_says_so)
 {
-	model_start("buddy", &MACHINES[0], 1, 0, random_below);
+	page_model_start("buddy", &MODEL_MACHINES[0], 1, 0, random_below);
 	host_fail_after(3);
 	pa_t page[2] = { page_alloc(0, 0), page_alloc(2, PAGE_ATOMIC) };
 	EXPECT(!pa_is_none(page[0]) && !pa_is_none(page[1])); // else: linked without -Wl,--wrap=page_alloc?
@@ -327,7 +327,7 @@ TEST(page_alloc_fails_when_the_test_says_so)
 
 static void write_after_free(const char *engine)
 {
-	model_start(engine, &MACHINES[0], 1, 0, random_below);
+	page_model_start(engine, &MODEL_MACHINES[0], 1, 0, random_below);
 	pa_t page = page_alloc(0, 0);
 	page_free(page);
 	*((char *)pa_pointer(page) + 100) = 1;
@@ -341,7 +341,7 @@ static void write_after_free(const char *engine)
 TEST(page_poison_finds_a_write_after_free)
 {
 	for (unsigned e = 0; e < 3 && MM_CHECK >= 1; e++)
-		write_after_free(ENGINES[e]);
+		write_after_free(MODEL_ENGINES[e]);
 }
 
 // ---- threads
@@ -407,7 +407,7 @@ static void run_threads(void *body(void *))
 		EXPECT(pthread_create(&thread[i], NULL, body, (void *)i) == 0);
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
-	EXPECT_EQ(page_free_count(), model.total);
+	EXPECT_EQ(page_free_count(), page_model.total);
 	EXPECT_VERDICT(page_check(), NULL);
 }
 
@@ -415,9 +415,9 @@ TEST(page_threads_find_the_last_page)
 {
 	static const struct machine machine = { "168 pages and a DMA zone", { { 0x80000000, 0x80000000 + 170 * 4096 } }, { { 0 } }, 0x80020000 };
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &machine, THREADS, 0, random_below);
+		page_model_start(MODEL_ENGINES[e], &machine, THREADS, 0, random_below);
 		memset(thread_owner, 0, sizeof thread_owner);
-		thread_quota = model.total / THREADS;
+		thread_quota = page_model.total / THREADS;
 		run_threads(hammer);
 	}
 }
@@ -459,7 +459,7 @@ TEST(page_threads_mix_orders)
 {
 	static const struct machine machine = { "512 pages", { { 0x80000000, 0x80200000 } }, { { 0 } }, 0x80080000 };
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &machine, THREADS, 4, random_below);
+		page_model_start(MODEL_ENGINES[e], &machine, THREADS, 4, random_below);
 		memset(thread_owner, 0, sizeof thread_owner);
 		run_threads(mix);
 	}
@@ -481,7 +481,7 @@ static void *take_and_drop(void *argument) // each thread has a reference of its
 TEST(page_threads_share_one_page)
 {
 	for (unsigned round = 0; round < 10; round++) {
-		model_start("buddy", &MACHINES[0], THREADS, 0, random_below);
+		page_model_start("buddy", &MODEL_MACHINES[0], THREADS, 0, random_below);
 		shared_page = page_alloc(round % 2, 0);
 		for (unsigned i = 1; i < THREADS; i++)
 			page_share(shared_page);

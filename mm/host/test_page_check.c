@@ -20,7 +20,7 @@ static uint32_t frame_at(pa_t page)
 TEST(page_check_entry)
 {
 	for (unsigned e = 0; e < 3; e++) {
-		model_start(ENGINES[e], &MACHINES[5], 2, 0, random_below);
+		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[5], 2, 0, random_below);
 		struct zone *zone = page_state.cached;
 		pa_t block = page_alloc(2, 0), page = page_alloc(0, 0);
 		struct cache *cache = &page_state.caches[0];
@@ -61,7 +61,7 @@ static void free_frames(const struct zone *zone, uint32_t *used, uint32_t *free)
 
 TEST(page_check_buddy)
 {
-	model_start("buddy", &MACHINES[2], 1, 0, random_below);
+	page_model_start("buddy", &MODEL_MACHINES[2], 1, 0, random_below);
 	struct zone *zone = page_state.cached;
 	struct { // the head of page_buddy.c's state
 		uint32_t lists[PAGE_MAX_ORDER + 1], blocks[PAGE_MAX_ORDER + 1];
@@ -111,7 +111,7 @@ TEST(page_check_buddy)
 
 TEST(page_check_stack)
 {
-	model_start("stack", &MACHINES[2], 1, 0, random_below);
+	page_model_start("stack", &MODEL_MACHINES[2], 1, 0, random_below);
 	struct zone *zone = page_state.cached;
 	uint32_t *top = zone->state, used = 0, free = 0;
 	pa_t page = page_alloc(0, PAGE_DMA);
@@ -131,7 +131,7 @@ TEST(page_check_stack)
 
 TEST(page_check_bitmap)
 {
-	model_start("bitmap", &MACHINES[1], 1, 0, random_below);
+	page_model_start("bitmap", &MODEL_MACHINES[1], 1, 0, random_below);
 	struct zone *zone = page_state.cached;
 	struct { // the head of page_bitmap.c's state
 		uint32_t base, words, hint, unused;
