@@ -169,7 +169,8 @@ $(1): $(patsubst %,build/user/obj/%.o,$(2)) build/user/libquire.a $(USER_LD)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(RISCV_CC) $$(USER_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none \
-		-Wl,-z,max-page-size=4096 -T $(USER_LD) -o $$@ $$(filter %.o,$$^) -Wl,--start-group build/user/libquire.a -lgcc -Wl,--end-group
+		-Wl,-z,max-page-size=4096 -T $(USER_LD) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group build/user/libquire.a -lgcc -Wl,--end-group
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,build/user/bin/$(p),$(wildcard user/$(p).c user/$(p)/*.c))))
 $(foreach c,$(TEST_PROGRAMS),$(eval $(call program,build/tests/bin/$(basename $(notdir $(c))),$(c))))
@@ -204,7 +205,7 @@ build/fs.img: build/host/mkfs $(DISK_FILES) build/programs.list
 	$(Q)build/host/mkfs $@ $(DISK_BLOCKS) $(DISK_FILES) 1>&2
 
 # The guest tests' disk has a few more programs: what misbehaves on purpose is not for everyone's disk.
-TEST_FILES := $(patsubst %,build/tests/disk/%,$(filter-out $(PROGRAMS),$(basename $(notdir $(TEST_PROGRAMS)))))
+TEST_FILES := $(addprefix build/tests/disk/,$(filter-out $(PROGRAMS),$(basename $(notdir $(TEST_PROGRAMS)))))
 build/tests.img: build/host/mkfs $(DISK_FILES) $(TEST_FILES) build/programs.list
 	$(call say,MKFS,$@)
 	$(Q)build/host/mkfs $@ $(DISK_BLOCKS) $(DISK_FILES) $(TEST_FILES) 1>&2

@@ -107,6 +107,7 @@ def line_editing_keys():
         m.type("echo wrong\x15echo right\n")
         expect_that("\nright\n" in m.prompt(), f"^U; {m.tail()}")
         m.type("cat > f\n")
+        running(m, "cat")
         m.type("one\x7f\x7f\x7ftwo\nthree\x15four\n\x04")
         m.prompt()
         expect_that(m.sh("cat f") == "two\nfour\n", f"editing while a program reads, ended by ^D; {m.tail()}")

@@ -9,9 +9,11 @@ DONE = r"^(?:.*\b(\d+) passed, (\d+) failed.*)$"
 
 def run_usertests(m, arguments="", seconds=600):
     m.boot()
+    start = len(m.text)
     m.type(f"usertests {arguments}\n".replace(" \n", "\n"))
     match = m.expect(DONE, seconds)
-    expect_that(match.group(2) == "0" and int(match.group(1)) > 0, f"usertests: {match.group(0)}; {m.tail(80)}")
+    failures = re.findall(r"^test \w+ +(?:(?!^test ).*\n)*?(?:test \w+ +)?FAILED.*$", m.text[start:], re.M)
+    expect_that(match.group(2) == "0" and int(match.group(1)) > 0, "\n".join([match.group(0), *failures]))
     m.prompt()
 
 

@@ -44,4 +44,8 @@ def programs_dropped_into_user():
             m.boot()
             expect_that("prime 31\n" in m.sh("primes"), m.tail())
             expect_that("names: all there in names, call 11\n" in m.sh("names"), m.tail())
+            expect_that("edition22: ok -22 22 two tw %\n" in m.sh("edition22"), m.tail())
+            expect_that("edition25: ok -1 -2 100000000 200000000 3 0x" in m.sh("edition25"), m.tail())
+            m.sh("mkdir a; mkdir a/b; echo > a/b/wanted; echo > a/wanted")
+            expect_that(m.sh("find a wanted").split() == ["a/b/wanted", "a/wanted"], m.tail())
             expect_that(m.sh("two") == "two files 2\n", m.tail())

@@ -167,7 +167,8 @@ class page(Command):
         use = str(record["use"].cast(gdb.lookup_type("enum page_use")))
         line = f"page {address & ~(PAGE - 1):#x}: frame {frame}, {use}"
         if use == "PAGE_USED":
-            line += f", order {int(record['order'])}, {int(record['extra']) + 1} references, owner {int(record['owner'])}, tag {int(record['tag'])}"
+            line += f", order {int(record['order'])}, {int(record['extra']) + 1} references"
+            line += f", owner {int(record['owner']):#x}, tag {int(record['tag']):#x}"
         elif use == "PAGE_FREE":
             line += f", order {int(record['order'])}"
             for name in ("next", "previous"):
@@ -265,7 +266,8 @@ class ps(Command):
         for each in processes():
             parent = int(each["parent"]["pid"]) if int(each["parent"]) else 0
             state = str(each["state"]).removeprefix("PROCESS_").lower()
-            print(f"{int(each['pid']):5} {parent:6}  {state:9} {int(each['hart']):4}  {int(each['space']['resident']):5}  {each['name'].string()}")
+            resident = int(each["space"]["resident"])
+            print(f"{int(each['pid']):5} {parent:6}  {state:9} {int(each['hart']):4}  {resident:5}  {each['name'].string()}")
 
 
 class slabs(Command):
@@ -283,7 +285,8 @@ class slabs(Command):
             for which in range(3):
                 for slab in items(cache["list"][which], "next"):
                     free, room = free + int(slab["free"]), room + int(slab["count"])
-            print(f"{text(cache['name']):20} {int(cache['bytes']):9} {room - free - cached:8} {cached:8} {room:8} {int(cache['pages']):8}")
+            counts = (room - free - cached, cached, room, int(cache["pages"]))
+            print(f"{text(cache['name']):20} {int(cache['bytes']):9}" + "".join(f" {count:8}" for count in counts))
 
 
 # --- programs and the console ----------------------------------------------------------------------------------------------------
