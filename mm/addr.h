@@ -112,3 +112,8 @@ static inline bool pte_is_leaf(pte_t pte)
 {
 	return (pte.raw & PTE_V) && (pte.raw & (PTE_R | PTE_X));
 }
+
+static inline bool pte_is_pointer(pte_t pte) // to the next table
+{
+	return (pte.raw & (PTE_V | PTE_R | PTE_X)) == PTE_V;
+}

@@ -7,10 +7,10 @@
 //      join:  [  a  |  b   ]    ->   [      a      ]     when kind, rights, sharing and source agree
 //
 //   Invariants:
-//   A1  areas are sorted and disjoint, each with start < end <= SPACE_END, both page-aligned
+//   A1  areas are sorted and disjoint, each with start < end <= SPACE_END, both page-aligned; only a heap that shrank may be empty
 //   A2  rights and `most` have known bits only, writing implies reading, and rights are among `most`
 //   A3  a shared area has a source that can pin, at a page-aligned offset
-//   A4  source_bytes is at most the area's length, and 0 without a source
+//   A4  source_bytes is at most the area's length, and all of it in a shared area; 0 without a source
 //   A5  `recent` is NULL or one of the areas
 //
 //   Cost: linear in the number of areas, which is below ten for most programs; the last one found is tried first.
@@ -38,6 +38,8 @@ struct area *area_after(const struct space *space, uint64_t va)
 bool area_none_in(const struct space *space, uint64_t start, uint64_t end)
 {
 	const struct area *area = area_after(space, start);
+	while (area && area->start == area->end)
+		area = area->next;
 	return !area || area->start >= end;
 }
 
@@ -59,6 +61,8 @@ struct area *area_insert(struct space *space, const struct area *model)
 	struct area **link = &space->areas;
 	while (*link && (*link)->end <= model->start)
 		link = &(*link)->next;
+	while (*link && (*link)->start < model->end)
+		area_drop(space, link); // a heap that shrank to nothing
 	return area_add(link, model);
 }
 
@@ -119,14 +123,6 @@ void area_drop(struct space *space, struct area **link)
 	kfree(area);
 }
 
-uint64_t area_bits(const struct area *area)
-{
-	if (area->rights == 0)
-		return PTE_R;
-	return PTE_U | (area->rights & ACCESS_READ ? PTE_R : 0) | (area->rights & ACCESS_WRITE ? PTE_W : 0) |
-	       (area->rights & ACCESS_EXECUTE ? PTE_X : 0);
-}
-
 // ---- giving pages back
 
 struct release {
@@ -148,10 +144,26 @@ static void release_page(void *context, pte_t leaf, va_t va, unsigned level)
 		page_free(pte_pa(leaf));
 }
 
+// The same when all of the range is in one private area: what nearly every page goes through.
+static void release_private(void *context, pte_t leaf, va_t va, unsigned level)
+{
+	(void)va, (void)level;
+	--*(size_t *)context;
+	page_free(pte_pa(leaf));
+}
+
 void area_release(struct space *space, struct area *first, uint64_t start, uint64_t end)
 {
-	struct release release = { space, first };
-	if (table_unmap(&space->table, VA(start), end - start, release_page, &release) != TABLE_OK)
+	enum table_result result;
+	if (start == end)
+		return;
+	if (end <= first->end && !first->shared) {
+		result = table_unmap(&space->table, VA(start), end - start, release_private, &space->resident);
+	} else {
+		struct release release = { space, first };
+		result = table_unmap(&space->table, VA(start), end - start, release_page, &release);
+	}
+	if (result != TABLE_OK)
 		port_panic("area_release: a user table has no large leaves to split", (uintptr_t)start);
 }
 
@@ -163,12 +175,14 @@ struct verdict area_check(const struct space *space)
 	bool recent_seen = space->recent == NULL;
 	for (const struct area *area = space->areas; area; area = area->next) {
 		HOLDS("A1", is_aligned((uintptr_t)area, sizeof(uint64_t)), area);
-		HOLDS("A1", area->start >= last_end && area->start < area->end && area->end <= SPACE_END, area); // rising: no circle
+		HOLDS("A1", area->start >= last_end && area->start <= area->end && area->end <= SPACE_END, area);
+		HOLDS("A1", area->start < area->end || (area->kind == AREA_HEAP && area->next != area), area);
 		HOLDS("A1", is_aligned(area->start | area->end, PAGE_BYTES), area);
 		const unsigned all = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
 		HOLDS("A2", !(area->most & ~all) && !(area->rights & ~area->most), area);
 		HOLDS("A2", !(area->rights & ACCESS_WRITE) || (area->rights & ACCESS_READ), area);
 		HOLDS("A3", !area->shared || (area->source && area->source->ops->pin && is_aligned(area->offset, PAGE_BYTES)), area);
+		HOLDS("A4", !area->shared || area->source_bytes == area_bytes(area), area);
 		HOLDS("A4", area->source_bytes <= (area->source ? area_bytes(area) : 0), area);
 		last_end = area->end;
 		recent_seen |= area == space->recent;

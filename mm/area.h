@@ -28,7 +28,11 @@ void area_join(struct space *space, uint64_t at);
 void area_drop(struct space *space, struct area **link);
 
 // The bits of a leaf that has all the rights of the area. Without any right: readable, but not by user mode.
-uint64_t area_bits(const struct area *area);
+static inline uint64_t area_bits(const struct area *area)
+{
+	_Static_assert(ACCESS_READ << 1 == PTE_R && ACCESS_WRITE << 1 == PTE_W && ACCESS_EXECUTE << 1 == PTE_X, "rights are PTE bits, shifted");
+	return area->rights ? PTE_U | (uint64_t)area->rights << 1 : PTE_R;
+}
 
 // Removes the pages of [start, end), which lie in `first` and the areas after it. One flush.
 void area_release(struct space *space, struct area *first, uint64_t start, uint64_t end);

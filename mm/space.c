@@ -3,7 +3,7 @@
 //      system call           here                         below
 //      exec     -----------> space_add ----------------> area_insert
 //      mmap     -----------> space_map
-//      munmap   -----------> space_unmap --------------> area_cut, area_release -> table_unmap
+//      munmap   -----------> space_unmap --------------> area_cut, area_release --> table_unmap
 //      mprotect -----------> space_protect ------------> area_cut, table_protect
 //      sbrk     -----------> space_sbrk
 //      fork     -----------> space_fork ---------------> table_copy, with a page shared for each leaf
@@ -81,11 +81,10 @@ enum space_result space_add(struct space *space, uint64_t start, uint64_t bytes,
 	model.most = shared && source && !(rights & ACCESS_WRITE) ? ALL_RIGHTS & ~ACCESS_WRITE : ALL_RIGHTS;
 	model.source = source;
 	model.offset = source ? offset : 0;
-	model.source_bytes = source_bytes;
+	model.source_bytes = shared ? end - start : source_bytes;
 	struct source *own = NULL;
 	if (shared && !source) {
 		own = model.source = shared_create();
-		model.source_bytes = end - start;
 		if (!own)
 			return SPACE_NO_MEMORY;
 	}
@@ -173,6 +172,19 @@ static bool may_have(const struct space *space, uint64_t start, uint64_t end, un
 	return true;
 }
 
+static void protect_area(struct space *space, struct area *area, uint8_t rights)
+{
+	if (area->start == area->end)
+		return;
+	area->rights = rights;
+	// The next write decides who has the page, or that it becomes dirty: PTE_W comes back with it.
+	uint64_t bits = area_bits(area);
+	if (bits & PTE_W)
+		bits = (bits & ~(uint64_t)PTE_W) | (area->shared ? 0 : PTE_COW);
+	if (table_protect(&space->table, VA(area->start), area->end - area->start, bits) != TABLE_OK)
+		port_panic("space_protect: a user table has no large leaves to split", (uintptr_t)area->start);
+}
+
 enum space_result space_protect(struct space *space, uint64_t start, uint64_t bytes, unsigned rights)
 {
 	uint64_t end;
@@ -180,15 +192,8 @@ enum space_result space_protect(struct space *space, uint64_t start, uint64_t by
 		return SPACE_BAD;
 	if (!cut_out(space, start, end))
 		return SPACE_NO_MEMORY;
-	for (struct area *area = area_after(space, start); area && area->start < end; area = area->next) {
-		area->rights = full_rights(rights);
-		// The next write decides who has the page, or that it becomes dirty: PTE_W comes back with it.
-		uint64_t bits = area_bits(area);
-		if (bits & PTE_W)
-			bits = (bits & ~(uint64_t)PTE_W) | (area->shared ? 0 : PTE_COW);
-		if (table_protect(&space->table, VA(area->start), area->end - area->start, bits) != TABLE_OK)
-			port_panic("space_protect: a user table has no large leaves to split", (uintptr_t)area->start);
-	}
+	for (struct area *area = area_after(space, start); area && area->start < end; area = area->next)
+		protect_area(space, area, full_rights(rights));
 	struct area *area = area_after(space, start);
 	while (area && area->start <= end) { // a join takes the area above away
 		uint64_t at = area->start;
@@ -201,25 +206,37 @@ enum space_result space_protect(struct space *space, uint64_t start, uint64_t by
 
 // ---- the program break
 
-static enum space_result heap_grow(struct space *space, uint64_t from, uint64_t to)
+static bool is_plain_heap(const struct area *area)
+{
+	return area->kind == AREA_HEAP && area->rights == (ACCESS_READ | ACCESS_WRITE);
+}
+
+// The last area that ends at `from`, when the heap may grow in it; NULL otherwise.
+static struct area *heap_end_at(const struct space *space, uint64_t from)
+{
+	struct area *found = NULL;
+	for (struct area *area = area_after(space, from - 1); area && area->end <= from; area = area->next)
+		found = area;
+	return found && found->end == from && is_plain_heap(found) ? found : NULL;
+}
+
+static __attribute__((noinline)) enum space_result heap_grow(struct space *space, uint64_t from, uint64_t to)
 {
 	if ((to - round_up(space->heap_start, PAGE_BYTES)) / PAGE_BYTES > page_total_count())
 		return SPACE_NO_MEMORY;
-	if (to > AREA_MAPPING_TOP || !area_none_in(space, from, to))
+	struct area *area = heap_end_at(space, from);
+	if (to > AREA_MAPPING_TOP || (area ? area->next && area->next->start < to : !area_none_in(space, from, to)))
 		return SPACE_BAD;
-	struct area *area = from > 0 ? area_after(space, from - 1) : NULL;
-	if (area && area->end == from && area->kind == AREA_HEAP && area->rights == (ACCESS_READ | ACCESS_WRITE)) {
-		area->end = to;
-		return SPACE_OK;
-	}
-	return space_add(space, from, to - from, AREA_HEAP, ACCESS_READ | ACCESS_WRITE, false, NULL, 0, 0);
+	if (!area)
+		return space_add(space, from, to - from, AREA_HEAP, ACCESS_READ | ACCESS_WRITE, false, NULL, 0, 0);
+	area->end = to;
+	return SPACE_OK;
 }
 
-// Takes what the heap has at and above `to`; other areas that were put there stay.
-static void heap_shrink(struct space *space, uint64_t to)
+// Takes all heap areas from `to` on; other areas that were put there stay.
+static __attribute__((noinline)) void heap_drop(struct space *space, uint64_t to)
 {
-	struct area **link = &space->areas;
-	while (*link) {
+	for (struct area **link = &space->areas; *link;) {
 		struct area *area = *link;
 		if (area->kind != AREA_HEAP || area->end <= to) {
 			link = &area->next;
@@ -234,6 +251,17 @@ static void heap_shrink(struct space *space, uint64_t to)
 	}
 }
 
+static __attribute__((noinline)) void heap_shrink(struct space *space, uint64_t from, uint64_t to)
+{
+	struct area *last = area_after(space, to);
+	if (!last || !is_plain_heap(last) || last->start > to || last->end != from) {
+		heap_drop(space, to);
+		return;
+	}
+	area_release(space, last, to, from);
+	last->end = to; // perhaps empty: it will be wanted again
+}
+
 enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old)
 {
 	uint64_t end = space->heap_end + (uint64_t)delta;
@@ -245,7 +273,7 @@ enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old)
 		if (result != SPACE_OK)
 			return result;
 	} else if (to < from) {
-		heap_shrink(space, to);
+		heap_shrink(space, from, to);
 	}
 	*old = space->heap_end;
 	space->heap_end = end;
@@ -254,30 +282,46 @@ enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old)
 
 // ---- fork
 
-// The same page for both: neither may write to it now, where one could before.
-static pte_t share_leaf(void *context, pte_t *leaf, va_t va, unsigned level)
+// The same pages for both: neither may write to them now, where one could before.
+static struct table_cloned share_leaves(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level)
 {
 	(void)va, (void)level;
-	size_t *copied = context;
-	++*copied;
-	if (leaf->raw & PTE_W)
-		leaf->raw = (leaf->raw & ~(uint64_t)PTE_W) | PTE_COW;
-	page_share(pte_pa(*leaf));
-	return *leaf;
+	struct table_cloned cloned = { 0, false };
+	for (const pte_t *end = from + count; from < end; from++, to++) {
+		uint64_t raw = from->raw;
+		if (!(raw & PTE_V))
+			continue;
+		if (raw & PTE_W) {
+			raw = (raw & ~(uint64_t)PTE_W) | PTE_COW;
+			from->raw = raw;
+			cloned.narrowed = true;
+		}
+		to->raw = raw;
+		cloned.leaves++;
+		page_share(pte_pa((pte_t){ raw }));
+	}
+	*(size_t *)context += cloned.leaves;
+	return cloned;
+}
+
+static bool fork_area(struct space *child, struct space *parent, const struct area *area, struct area **link)
+{
+	uint64_t bytes = area->end - area->start;
+	if (!area_add(link, area))
+		return false;
+	return area->shared || bytes == 0 ||
+	       table_copy(&child->table, &parent->table, VA(area->start), bytes, share_leaves, &child->resident) == TABLE_OK;
 }
 
 enum space_result space_fork(struct space *child, struct space *parent)
 {
 	struct area **link = &child->areas;
 	for (const struct area *area = parent->areas; area; area = area->next) {
-		struct area *copy = area_add(link, area);
-		bool copied = copy && (area->shared || table_copy(&child->table, &parent->table, VA(area->start), area->end - area->start,
-								  share_leaf, &child->resident) == TABLE_OK);
-		if (!copied) {
+		if (!fork_area(child, parent, area, link)) {
 			drop_all(child);
 			return SPACE_NO_MEMORY;
 		}
-		link = &copy->next;
+		link = &(*link)->next;
 	}
 	child->heap_start = parent->heap_start;
 	child->heap_end = parent->heap_end;

@@ -51,7 +51,7 @@ struct area {
 	bool shared;             // writes go to the source (anonymous ones have one of mm's own: shared.h)
 	struct source *source;   // NULL: zeroes
 	uint64_t offset;         // of `start` in the source
-	uint64_t source_bytes;   // bytes from `start` that come from the source; the rest is zero
+	uint64_t source_bytes;   // bytes from `start` that come from the source; the rest is zero (a shared area: all)
 };
 
 struct space {

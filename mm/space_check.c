@@ -71,7 +71,7 @@ void space_report(const struct space *space, struct space_report *report)
 {
 	*report = (struct space_report){ .tables = space->table.pages };
 	for (const struct area *area = space->areas; area; area = area->next) {
-		report->areas++;
+		report->areas += area->start < area->end;
 		report->bytes += area->end - area->start;
 		uint64_t va = area->start;
 		for (const pte_t *leaf; (leaf = next_leaf(&space->table, &va, area->end)); va += PAGE_BYTES) {

@@ -80,7 +80,8 @@ static uint64_t right_bits(enum access access)
 	return PTE_V | PTE_U | (access == ACCESS_WRITE ? PTE_W : access == ACCESS_EXECUTE ? PTE_X : PTE_R);
 }
 
-static enum space_result fault_present(const struct space *space, const struct area *area, pte_t *leaf, uint64_t va, enum access access)
+static __attribute__((noinline)) enum space_result fault_present(const struct space *space, const struct area *area, pte_t *leaf, uint64_t va,
+								  enum access access)
 {
 	uint64_t right = right_bits(access);
 	if ((leaf->raw & right) == right) {
@@ -96,15 +97,11 @@ static enum space_result fault_present(const struct space *space, const struct a
 	return SPACE_OK;
 }
 
-// A page for a private area: zeroes, or from its source. *bits: the leaf's, narrowed when the page is a borrowed one.
-static enum space_result private_page(const struct area *area, uint64_t va, enum access access, pa_t *page, uint64_t *bits)
+// A page of a source for a private area. *bits: the leaf's, narrowed when the page is a borrowed one.
+static __attribute__((noinline)) enum space_result source_page(const struct area *area, uint64_t skip, enum access access, pa_t *page,
+							       uint64_t *bits)
 {
-	uint64_t skip = va - area->start;
 	struct source *source = area->source;
-	if (skip >= area->source_bytes) {
-		*page = page_alloc(0, PAGE_ZERO);
-		return pa_is_none(*page) ? SPACE_NO_MEMORY : SPACE_OK;
-	}
 	uint64_t offset = area->offset + skip, bytes = area->source_bytes - skip;
 	if (source->ops->borrow && access != ACCESS_WRITE && bytes >= PAGE_BYTES && is_aligned(offset, PAGE_BYTES)) {
 		*page = source->ops->borrow(source, offset);
@@ -123,33 +120,45 @@ static enum space_result private_page(const struct area *area, uint64_t va, enum
 	return SPACE_IO;
 }
 
-static enum space_result fault_absent(struct space *space, const struct area *area, uint64_t va, enum access access)
+// The page of a shared area. *bits: the leaf's, without PTE_W until the first write.
+static __attribute__((noinline)) enum space_result shared_page(const struct area *area, uint64_t skip, enum access access, pa_t *page,
+							       uint64_t *bits)
 {
 	struct source *source = area->source;
-	uint64_t bits = area_bits(area), offset = area->offset + (va - area->start);
-	pa_t page;
-	if (area->shared) {
-		page = source->ops->pin(source, offset);
-		if (pa_is_none(page))
-			return shared_is(source) ? SPACE_NO_MEMORY : SPACE_IO;
-		if (access == ACCESS_WRITE)
-			bits |= PTE_DIRTY;
-		else
-			bits &= ~(uint64_t)PTE_W;
-	} else {
-		enum space_result result = private_page(area, va, access, &page, &bits);
-		if (result != SPACE_OK)
-			return result;
-	}
-	if (table_map(&space->table, VA(va), page, 0, bits) == TABLE_OK) {
-		space->resident++;
-		return SPACE_OK;
-	}
+	*page = source->ops->pin(source, area->offset + skip);
+	if (pa_is_none(*page))
+		return shared_is(source) ? SPACE_NO_MEMORY : SPACE_IO;
+	*bits = access == ACCESS_WRITE ? *bits | PTE_DIRTY : *bits & ~(uint64_t)PTE_W;
+	return SPACE_OK;
+}
+
+static void give_back(const struct area *area, uint64_t skip, pa_t page)
+{
 	if (area->shared)
-		source->ops->unpin(source, offset, page, false);
+		area->source->ops->unpin(area->source, area->offset + skip, page, false);
 	else
 		page_free(page);
-	return SPACE_NO_MEMORY;
+}
+
+static enum space_result fault_absent(struct space *space, const struct area *area, struct slot slot, uint64_t va, enum access access)
+{
+	uint64_t bits = area_bits(area), skip = va - area->start;
+	enum space_result result;
+	pa_t page;
+	if (skip >= area->source_bytes) {
+		page = page_alloc(0, PAGE_ZERO);
+		result = pa_is_none(page) ? SPACE_NO_MEMORY : SPACE_OK;
+	} else {
+		result = (area->shared ? shared_page : source_page)(area, skip, access, &page, &bits);
+	}
+	if (result != SPACE_OK)
+		return result;
+	if (table_fill(&space->table, slot, VA(va), page, bits) != TABLE_OK) {
+		give_back(area, skip, page);
+		return SPACE_NO_MEMORY;
+	}
+	space->resident++;
+	return SPACE_OK;
 }
 
 enum space_result space_fault(struct space *space, uint64_t va, enum access access)
@@ -166,7 +175,7 @@ enum space_result space_fault(struct space *space, uint64_t va, enum access acce
 		area->start = va;
 	struct slot slot = table_find(&space->table, VA(va));
 	enum space_result result = pte_is_valid(*slot.entry) ? fault_present(space, area, slot.entry, va, access)
-							     : fault_absent(space, area, va, access);
+							     : fault_absent(space, area, slot, va, access);
 	if (result != SPACE_OK)
 		area->start = start;
 	return result;

@@ -72,12 +72,13 @@ bool table_anchor(struct table *kernel, va_t va, uint64_t bytes)
 
 struct slot table_find(const struct table *table, va_t va)
 {
-	struct slot slot = { entries(table->root) + va_index(va, 2), 2 };
-	while (slot.level > 0 && pte_is_valid(*slot.entry) && !pte_is_leaf(*slot.entry)) {
-		slot.level--;
-		slot.entry = below(*slot.entry) + va_index(va, slot.level);
-	}
-	return slot;
+	pte_t *entry = entries(table->root) + va_index(va, 2);
+	if (!pte_is_pointer(*entry))
+		return (struct slot){ entry, 2 };
+	entry = below(*entry) + va_index(va, 1);
+	if (!pte_is_pointer(*entry))
+		return (struct slot){ entry, 1 };
+	return (struct slot){ below(*entry) + va_index(va, 0), 0 };
 }
 
 static void check_place(const struct table *table, va_t va, pa_t pa, unsigned level)
@@ -123,12 +124,22 @@ enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned leve
 	return TABLE_OK;
 }
 
+enum table_result table_fill(struct table *table, struct slot slot, va_t va, pa_t pa, uint64_t bits)
+{
+	if (slot.level > 0)
+		return table_map(table, va, pa, 0, bits);
+	*slot.entry = pte_make(pa, bits | LEAF_BITS);
+	count_live(table_of_entry(slot.entry), 1);
+	return TABLE_OK;
+}
+
 enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_t bytes, uint64_t bits)
 {
 	uint64_t done = 0;
 	while (done < bytes) {
 		unsigned level = TABLE_LEVELS - 1;
-		while (level > 0 && (!is_aligned((va.raw + done) | (pa.raw + done), level_bytes(level)) || bytes - done < level_bytes(level)))
+		uint64_t both = (va.raw + done) | (pa.raw + done);
+		while (level > 0 && (bytes - done < level_bytes(level) || !is_aligned(both, level_bytes(level))))
 			level--;
 		enum table_result result = table_map(table, VA(va.raw + done), PA(pa.raw + done), level, bits);
 		if (result != TABLE_OK) {

@@ -44,6 +44,9 @@ struct slot table_find(const struct table *table, va_t va);
 enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned level, uint64_t bits)
 	__attribute__((warn_unused_result));
 
+// Maps a 4 KiB leaf at `va` where table_find has just found `slot` to be empty: no second walk.
+enum table_result table_fill(struct table *table, struct slot slot, va_t va, pa_t pa, uint64_t bits) __attribute__((warn_unused_result));
+
 // Maps a range with the largest leaves that fit; all or nothing.
 enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_t bytes, uint64_t bits)
 	__attribute__((warn_unused_result));
@@ -62,12 +65,17 @@ enum table_result table_unmap(struct table *table, va_t start, uint64_t bytes, t
 enum table_result table_protect(struct table *table, va_t start, uint64_t bytes, uint64_t bits)
 	__attribute__((warn_unused_result));
 
-// Asked for each leaf that table_copy meets: what the copy shall hold; may change *leaf in the source (e.g. to drop PTE_W).
-// Returns the entry for the copy, or an invalid one to leave it out.
-typedef pte_t table_clone(void *context, pte_t *leaf, va_t va, unsigned level);
+// Asked for each run of `count` neighbouring entries that table_copy meets, the first of which maps `va`; those of a run at level 0 may
+// be invalid, above it there is one leaf at a time. Stores in to[i] what the copy shall hold, or nothing; may narrow from[i] (e.g.
+// drop PTE_W). Answers how many entries it stored and whether it narrowed any.
+struct table_cloned {
+	unsigned leaves;
+	bool narrowed;
+};
+typedef struct table_cloned table_clone(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level);
 
 // Copies the leaves of a range into `to`, which has nothing mapped there. On TABLE_NO_MEMORY what was copied so far stays, for the
-// caller to unmap. Flushes the source where `clone` narrowed an entry.
+// caller to unmap. Flushes the source once, from the first to the last run in which `clone` narrowed an entry.
 enum table_result table_copy(struct table *to, struct table *from, va_t start, uint64_t bytes, table_clone *clone, void *context)
 	__attribute__((warn_unused_result));
 

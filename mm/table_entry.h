@@ -17,10 +17,17 @@ static inline pte_t *below(pte_t pointer)
 	return entries(pte_pa(pointer));
 }
 
-static inline void count_live(pa_t table, int change)
+// The table that an entry stands in.
+static inline pa_t table_of_entry(const pte_t *entry)
+{
+	return PA(round_down(pa_of(entry).raw, PAGE_BYTES));
+}
+
+// Changes a table's number of live entries; returns it.
+static inline unsigned count_live(pa_t table, int change)
 {
 	struct page *page = page_of(table);
-	page->tag = (uint16_t)(page->tag + change);
+	return page->tag = (uint16_t)(page->tag + change);
 }
 
 // The table's contents must be there before the pointer to it.

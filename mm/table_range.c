@@ -18,6 +18,7 @@
 // What a range walk carries along.
 struct walk {
 	struct table *table;
+	uint32_t cpus;        // that may have cached what is removed; none: entries are buried at once
 	uint64_t first, last; // addresses from the first to the last byte whose translation must be forgotten; first > last: none
 	bool pruned;          // a table was unlinked
 	table_release *release;
@@ -100,39 +101,98 @@ static bool split_ends(struct table *table, uint64_t start, uint64_t end)
 	return enough;
 }
 
-static void check_range(const struct table *table, va_t start, uint64_t bytes)
+static _Noreturn __attribute__((cold, noinline)) void refuse_range(const struct table *table, va_t start, uint64_t bytes)
 {
 	if (!is_aligned(start.raw | bytes, PAGE_BYTES) || bytes == 0)
 		port_panic("table: a range starts and ends on a page and is not empty", (uintptr_t)start.raw);
-	if (!va_is_canonical(start) || !va_is_canonical(VA(start.raw + bytes - 1)) || (int64_t)(start.raw ^ (start.raw + bytes - 1)) < 0)
-		port_panic("table: a range lies in one half of the address space", (uintptr_t)start.raw);
 	if (table->user && (int64_t)start.raw < 0)
 		port_panic("table: the upper half belongs to the kernel's table", (uintptr_t)start.raw);
+	port_panic("table: a range lies in one half of the address space", (uintptr_t)start.raw);
+}
+
+static inline void check_range(const struct table *table, va_t start, uint64_t bytes)
+{
+	int64_t half = (int64_t)start.raw >> 38; // 0: the lower, -1: the upper
+	bool inside = (half == 0 || (half == -1 && !table->user)) && (int64_t)(start.raw + bytes - 1) >> 38 == half;
+	if (!is_aligned(start.raw | bytes, PAGE_BYTES) || bytes == 0 || !inside)
+		refuse_range(table, start, bytes);
 }
 
 // ---- removing
 
-// Marks the leaves in [va, last] and the tables that become empty as dead. Returns how many entries of this table died.
+static void bury_one(const struct walk *walk, pte_t *entry, unsigned level, uint64_t va)
+{
+	pte_t old = *entry;
+	entry->raw = 0;
+	if (!(old.raw & (PTE_R | PTE_X))) {
+		walk->table->pages--;
+		page_free(pte_pa(old));
+	} else if (walk->release) {
+		walk->release(walk->context, (pte_t){ old.raw | PTE_V }, VA(va), level);
+	}
+}
+
+// Releases all leaves from `entry`, which maps `va`, to `last` of a level-0 table, dead or not. Returns how many.
+static unsigned bury_leaves(const struct walk *walk, pte_t *entry, const pte_t *last, uint64_t va)
+{
+	unsigned buried = 0;
+	for (; entry <= last; entry++, va += PAGE_BYTES) {
+		uint64_t raw = entry->raw;
+		if (!raw)
+			continue;
+		entry->raw = 0;
+		buried++;
+		if (walk->release)
+			walk->release(walk->context, (pte_t){ raw | PTE_V }, VA(va), 0);
+	}
+	return buried;
+}
+
+// Marks them as dead instead, and what to forget. Returns how many.
+static unsigned sever_leaves(struct walk *walk, pte_t *entry, const pte_t *last, uint64_t va)
+{
+	unsigned dead = 0;
+	const pte_t *start = entry, *lowest = NULL, *highest = NULL;
+	for (; entry <= last; entry++) {
+		uint64_t raw = entry->raw;
+		if (!(raw & PTE_V))
+			continue;
+		entry->raw = raw & ~(uint64_t)PTE_V;
+		if (dead++ == 0)
+			lowest = entry;
+		highest = entry;
+	}
+	if (dead) {
+		forget_later(walk, va + (uint64_t)(lowest - start) * PAGE_BYTES, 0);
+		forget_later(walk, va + (uint64_t)(highest - start) * PAGE_BYTES, PAGE_BYTES - 1);
+	}
+	return dead;
+}
+
+// Takes the leaves of [va, last] and the tables that become empty out of a table. Returns how many entries of this table that were.
 static unsigned sever(struct walk *walk, pte_t *table, unsigned level, uint64_t va, uint64_t last)
 {
 	uint64_t mask = level_bytes(level) - 1;
 	unsigned dead = 0;
-	pte_t *end = table + va_index(VA(last), level);
-	for (pte_t *entry = table + va_index(VA(va), level); entry <= end; entry++, va = (va | mask) + 1) {
-		uint64_t raw = entry->raw;
-		if (!(raw & PTE_V))
+	pte_t *entry = table + va_index(VA(va), level), *end = table + va_index(VA(last), level);
+	if (level == 0)
+		return walk->cpus ? sever_leaves(walk, entry, end, va) : bury_leaves(walk, entry, end, va);
+	for (; entry <= end; entry++, va = (va | mask) + 1) {
+		if (!pte_is_valid(*entry))
 			continue;
-		if (raw & (PTE_R | PTE_X)) {
+		if (pte_is_leaf(*entry)) {
 			forget_later(walk, va, mask);
 		} else {
 			pa_t child = pte_pa(*entry);
-			uint64_t limit = (va | mask) < last ? (va | mask) : last;
-			count_live(child, -(int)sever(walk, entries(child), level - 1, va, limit));
-			if (page_of(child)->tag || (level == 2 && (int64_t)va < 0))
+			unsigned gone = sever(walk, entries(child), level - 1, va, (va | mask) < last ? (va | mask) : last);
+			if (count_live(child, -(int)gone) || (level == 2 && (int64_t)va < 0))
 				continue;
 			walk->pruned = true;
 		}
-		entry->raw = raw & ~(uint64_t)PTE_V;
+		if (walk->cpus)
+			entry->raw &= ~(uint64_t)PTE_V;
+		else
+			bury_one(walk, entry, level, va);
 		dead++;
 	}
 	return dead;
@@ -142,23 +202,74 @@ static unsigned sever(struct walk *walk, pte_t *table, unsigned level, uint64_t 
 static void bury(struct walk *walk, pte_t *table, unsigned level, uint64_t va, uint64_t last)
 {
 	uint64_t mask = level_bytes(level) - 1;
-	pte_t *end = table + va_index(VA(last), level);
-	for (pte_t *entry = table + va_index(VA(va), level); entry <= end; entry++, va = (va | mask) + 1) {
-		pte_t old = *entry;
-		if (old.raw == 0)
+	pte_t *entry = table + va_index(VA(va), level), *end = table + va_index(VA(last), level);
+	if (level == 0) {
+		bury_leaves(walk, entry, end, va);
+		return;
+	}
+	for (; entry <= end; entry++, va = (va | mask) + 1) {
+		if (entry->raw == 0)
 			continue;
-		if (old.raw & (PTE_R | PTE_X)) {
-			entry->raw = 0;
-			if (walk->release)
-				walk->release(walk->context, (pte_t){ old.raw | PTE_V }, VA(va), level);
-			continue;
-		}
-		bury(walk, below(old), level - 1, va, (va | mask) < last ? (va | mask) : last);
-		if (!pte_is_valid(old)) {
-			entry->raw = 0;
-			walk->table->pages--;
-			page_free(pte_pa(old));
-		}
+		if (!(entry->raw & (PTE_R | PTE_X)))
+			bury(walk, below(*entry), level - 1, va, (va | mask) < last ? (va | mask) : last);
+		if (!pte_is_valid(*entry))
+			bury_one(walk, entry, level, va);
+	}
+}
+
+static inline void flush_one(const struct table *table, uint64_t va)
+{
+	uint32_t cpus = __atomic_load_n(&table->cpus, __ATOMIC_ACQUIRE);
+	if (cpus)
+		port_flush(table->asid, cpus, (uintptr_t)va, 1);
+}
+
+// Unmaps a page of a level-0 table. False, and nothing done, when that would leave the table empty.
+static inline bool unmap_one(const struct table *table, pte_t *entry, va_t va, table_release *release, void *context)
+{
+	pte_t old = *entry;
+	if (!pte_is_valid(old))
+		return true;
+	struct page *holder = page_of(table_of_entry(entry));
+	if (holder->tag == 1)
+		return false;
+	holder->tag--;
+	entry->raw = 0;
+	flush_one(table, va.raw);
+	if (release)
+		release(context, old, va, 0);
+	return true;
+}
+
+// Unmaps a range inside one level-0 table. False when that leaves the table empty: only the leaves are dealt with then.
+static bool unmap_in_leaf_table(struct walk *walk, pte_t *first, uint64_t va, size_t count)
+{
+	pa_t holder = table_of_entry(first);
+	pte_t *last = first + count - 1;
+	unsigned dead = walk->cpus ? sever_leaves(walk, first, last, va) : bury_leaves(walk, first, last, va);
+	if (dead == 0)
+		return true;
+	if (count_live(holder, -(int)dead) == 0)
+		return false;
+	if (walk->cpus) {
+		forget_now(walk);
+		bury_leaves(walk, first, last, va);
+	}
+	return true;
+}
+
+static __attribute__((noinline)) void unmap(struct table *table, struct slot slot, uint64_t va, uint64_t bytes, table_release *release,
+					    void *context)
+{
+	uint32_t cpus = __atomic_load_n(&table->cpus, __ATOMIC_ACQUIRE);
+	struct walk walk = { .table = table, .cpus = cpus, .first = UINT64_MAX, .release = release, .context = context };
+	uint64_t last = va + bytes - 1;
+	if (slot.level == 0 && (va ^ last) < level_bytes(1) && unmap_in_leaf_table(&walk, slot.entry, va, bytes / PAGE_BYTES))
+		return; // most ranges: nothing above the one table to look at
+	count_live(table->root, -(int)sever(&walk, entries(table->root), TABLE_LEVELS - 1, va, last));
+	if (walk.cpus && (walk.first <= walk.last || walk.pruned)) {
+		forget_now(&walk);
+		bury(&walk, entries(table->root), TABLE_LEVELS - 1, va, last);
 	}
 }
 
@@ -167,13 +278,9 @@ enum table_result table_unmap(struct table *table, va_t start, uint64_t bytes, t
 	check_range(table, start, bytes);
 	if (!split_ends(table, start.raw, start.raw + bytes))
 		return TABLE_NO_MEMORY;
-	struct walk walk = { .table = table, .first = UINT64_MAX, .release = release, .context = context };
-	uint64_t last = start.raw + bytes - 1;
-	count_live(table->root, -(int)sever(&walk, entries(table->root), TABLE_LEVELS - 1, start.raw, last));
-	if (walk.first > walk.last)
-		return TABLE_OK;
-	forget_now(&walk);
-	bury(&walk, entries(table->root), TABLE_LEVELS - 1, start.raw, last);
+	struct slot slot = table_find(table, start);
+	if (slot.level > 0 || bytes > PAGE_BYTES || !unmap_one(table, slot.entry, start, release, context))
+		unmap(table, slot, start.raw, bytes, release, context);
 	return TABLE_OK;
 }
 
@@ -237,33 +344,35 @@ static bool copy_below(struct copy *copy, pa_t to, pte_t *to_entry, pte_t from, 
 	return done;
 }
 
+// One leaf, or a run of them in a level-0 table. Returns how many entries of the copy are in use now.
+static unsigned copy_leaves(struct copy *copy, pte_t *to, pte_t *from, size_t count, unsigned level, uint64_t va)
+{
+	struct table_cloned cloned = copy->clone(copy->context, from, to, count, VA(va), level);
+	if (cloned.narrowed) {
+		forget_later(&copy->walk, va, 0);
+		forget_later(&copy->walk, va + (count - 1) * level_bytes(level), level_bytes(level) - 1);
+	}
+	copy->to->large |= level > 0;
+	return cloned.leaves;
+}
+
 // Copies [va, last] from the table `from` into the table `to` of the same level.
 static bool copy_range(struct copy *copy, pa_t to, pte_t *from, unsigned level, uint64_t va, uint64_t last)
 {
 	uint64_t mask = level_bytes(level) - 1;
-	int copied = 0;
+	unsigned first = va_index(VA(va), level), end = va_index(VA(last), level), copied = 0;
 	bool enough = true;
-	pte_t *to_entry = entries(to) + va_index(VA(va), level);
-	pte_t *end = from + va_index(VA(last), level);
-	for (pte_t *entry = from + va_index(VA(va), level); enough && entry <= end; entry++, to_entry++, va = (va | mask) + 1) {
-		pte_t old = *entry;
-		if (!pte_is_valid(old))
-			continue;
-		if (!(old.raw & (PTE_R | PTE_X))) {
-			enough = copy_below(copy, to, to_entry, old, level, va, (va | mask) < last ? (va | mask) : last);
-			continue;
-		}
-		pte_t fresh = copy->clone(copy->context, entry, VA(va), level);
-		if (old.raw & ~entry->raw & PTE_PERMISSIONS)
-			forget_later(&copy->walk, va, mask);
-		if (pte_is_valid(fresh)) {
-			*to_entry = fresh;
-			copied++;
-			copy->to->large |= level > 0;
-		}
+	if (level == 0)
+		copied = copy_leaves(copy, entries(to) + first, from + first, end - first + 1, 0, va);
+	for (unsigned i = first; level > 0 && enough && i <= end; i++, va = (va | mask) + 1) {
+		pte_t *to_entry = entries(to) + i;
+		if (pte_is_leaf(from[i]))
+			copied += copy_leaves(copy, to_entry, &from[i], 1, level, va);
+		else if (pte_is_valid(from[i]))
+			enough = copy_below(copy, to, to_entry, from[i], level, va, (va | mask) < last ? (va | mask) : last);
 	}
 	if (copied)
-		count_live(to, copied);
+		count_live(to, (int)copied);
 	return enough;
 }
 

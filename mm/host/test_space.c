@@ -647,8 +647,9 @@ TEST(space_check_A1)
 	struct area *heap = sample();
 	heap->end = heap->next->start + PAGE_BYTES;
 	EXPECT_VERDICT(space_check(&space), "A1");
-	heap->end = heap->start;
+	heap->next->end = heap->next->start;
 	EXPECT_VERDICT(space_check(&space), "A1");
+	heap->next->end = heap->next->start + 2 * PAGE_BYTES;
 	heap->end = HEAP + 4 * PAGE_BYTES + 8;
 	EXPECT_VERDICT(space_check(&space), "A1");
 	heap->end = HEAP + 4 * PAGE_BYTES;
@@ -690,6 +691,8 @@ TEST(space_check_A4)
 	EXPECT_VERDICT(space_check(&space), "A4");
 	heap->source_bytes = 0;
 	heap->next->source_bytes = 2 * PAGE_BYTES + 1;
+	EXPECT_VERDICT(space_check(&space), "A4");
+	heap->next->source_bytes = PAGE_BYTES;
 	EXPECT_VERDICT(space_check(&space), "A4");
 }
 

@@ -237,18 +237,27 @@ static void op_protect(void)
 	probe_some(&user, first, count);
 }
 
-static pte_t clone_narrowed(void *context, pte_t *leaf, va_t va, unsigned level)
+static struct table_cloned clone_narrowed(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level)
 {
-	size_t first = U_PAGE(va.raw);
-	bool leave_out = random_below(16) == 0;
-	EXPECT(context == &shadow);
-	EXPECT_EQ(round_down(shadow[first], PAGE_BYTES), pte_pa(*leaf).raw);
-	if (leaf->raw & PTE_W) {
-		leaf->raw = (leaf->raw & ~(uint64_t)PTE_W) | PTE_COW;
-		for (size_t i = first; i < first + level_bytes(level) / PAGE_BYTES; i++)
-			shadow[i] = (shadow[i] & ~(uint64_t)PTE_W) | PTE_COW;
+	struct table_cloned cloned = { 0, false };
+	EXPECT(context == &shadow && (level == 0 || count == 1));
+	for (; count--; from++, to++, va.raw += level_bytes(level)) {
+		size_t first = U_PAGE(va.raw);
+		if (!pte_is_valid(*from))
+			continue;
+		EXPECT_EQ(round_down(shadow[first], PAGE_BYTES), pte_pa(*from).raw);
+		if (from->raw & PTE_W) {
+			from->raw = (from->raw & ~(uint64_t)PTE_W) | PTE_COW;
+			cloned.narrowed = true;
+			for (size_t i = first; i < first + level_bytes(level) / PAGE_BYTES; i++)
+				shadow[i] = (shadow[i] & ~(uint64_t)PTE_W) | PTE_COW;
+		}
+		if (random_below(16)) { // else leave it out
+			*to = *from;
+			cloned.leaves++;
+		}
 	}
-	return leave_out ? (pte_t){ 0 } : *leaf;
+	return cloned;
 }
 
 static void op_copy(void)
