@@ -1,6 +1,6 @@
 // translation.c: which page table a hart translates through: satp, ASIDs and the kernel's own table.
 //
-//	table->asid = | generation | number |       number: what satp and sfence.vma take (as many bits as the machine has, up to 16)
+//	table->asid = | generation | number |       number: what satp and sfence.vma take (as many bits as the machine has, up to 12)
 //
 // Each table that is entered for the first time gets the next number. When they are used up, a new generation begins: every hart's
 // TLB is flushed, and a table whose generation is old gets a new number when it is next entered. Harts go on translating meanwhile, so
@@ -9,11 +9,17 @@
 //
 // A machine without ASIDs (or with so few that the harts could reserve most) uses number 0 for everything and flushes at each switch.
 //
+// A flush reaches harts that translate through the table at this moment by the firmware's remote fence. A hart that has left it,
+// but may still hold translations, is not disturbed: a bit in its `pending` map makes it flush the number before it next enters. So
+// a process that has moved between harts forks and frees memory without interrupting any of them.
+//
 // T1  A number stands for one table in a generation.
 // T2  table->cpus has the bit of each CPU that may hold translations of the table: set on entering, cleared only with a flush.
+// T3  Who flushes sets the pending bit, then looks whether the hart has entered; who enters says so, then looks at its bit, both
+//     with a full fence between: at least one of them sees the other.
 //
 // Cost: about 25 instructions to enter the table that is entered already, 90 for another one, 150 for a new one. A flush of all TLBs
-// every 65,534 address spaces.
+// every 4,095 address spaces.
 // Source: the scheme of generations is that of Linux (arch/arm64/mm/context.c); the RISC-V Instruction Set Manual, Volume II,
 // "satp" and "sfence.vma".
 #include "kernel/machine/translation.h"
@@ -23,6 +29,7 @@
 #include "kernel/machine/sbi.h"
 
 #define FEWEST_ASIDS (2 * PORT_MAX_CPUS)
+#define MAX_BITS     12 // of a number; bounds `pending`
 #define ONE_BY_ONE   32 // pages that are flushed singly; for more, all translations of the ASID go
 
 struct table kernel_table;
@@ -34,6 +41,7 @@ static uint32_t next_number = 1;
 static uint32_t generation = 1;
 static uint32_t entered[PORT_MAX_CPUS];         // asid of the table that each CPU translates through, 0: the kernel's
 static uint32_t reserved[PORT_MAX_CPUS];        // what `entered` was when this generation began
+static uint64_t pending[PORT_MAX_CPUS][(1 << MAX_BITS) / 64]; // bit per number that each CPU must flush before entering; atomic
 static struct table *unnumbered[PORT_MAX_CPUS]; // without ASIDs: the table that each CPU translates through
 
 static uint32_t number_of(uint32_t asid)
@@ -112,6 +120,17 @@ static void enter_without_asid(struct cpu *cpu, struct table *table)
 		__atomic_fetch_and(&before->cpus, ~(1u << cpu->number), __ATOMIC_SEQ_CST);
 }
 
+// Does what port_flush has left to this CPU; it has said already that it enters.
+static void flush_pending(unsigned cpu, uint32_t number)
+{
+	uint64_t *word = &pending[cpu][number / 64], bit = 1UL << number % 64;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!(__atomic_load_n(word, __ATOMIC_RELAXED) & bit))
+		return;
+	__atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+	__asm__ volatile("sfence.vma zero, %0" ::"r"((uint64_t)number) : "memory");
+}
+
 void translation_enter(struct table *table)
 {
 	struct cpu *cpu = this_cpu();
@@ -124,8 +143,9 @@ void translation_enter(struct table *table)
 	}
 	lock_acquire(&asid_lock);
 	assign(table);
-	entered[cpu->number] = table->asid;
+	__atomic_store_n(&entered[cpu->number], table->asid, __ATOMIC_RELAXED);
 	__atomic_fetch_or(&table->cpus, 1u << cpu->number, __ATOMIC_SEQ_CST);
+	flush_pending((unsigned)cpu->number, number_of(table->asid));
 	write_satp(cpu, satp_of(table, number_of(table->asid)));
 	lock_release(&asid_lock);
 }
@@ -153,12 +173,11 @@ void translation_init(uint32_t limit)
 	uint32_t most = (uint32_t)(csr_read(satp) >> SATP_ASID_SHIFT & SATP_ASID_MASK);
 	write_satp(this_cpu(), kernel);
 	__asm__ volatile("sfence.vma" ::: "memory");
-	number_bits = (unsigned)__builtin_popcount(most);
+	number_bits = (unsigned)__builtin_popcount(most) < MAX_BITS ? (unsigned)__builtin_popcount(most) : MAX_BITS;
+	most &= (1u << MAX_BITS) - 1;
 	if (most > limit)
 		most = limit;
 	last_number = most < FEWEST_ASIDS ? 0 : most;
-	if (last_number == SATP_ASID_MASK) // all ones is PORT_KERNEL_ASID's number
-		last_number--;
 }
 
 uint32_t translation_asids(void)
@@ -182,8 +201,27 @@ static void flush_here(uint64_t number, bool global, uintptr_t start, size_t pag
 			__asm__ volatile("sfence.vma %0, %1" ::"r"(start + i * PAGE_BYTES), "r"(number) : "memory");
 }
 
+// Those of `mask` that translate through the table now; to the others, the flush is left for later.
+static uint32_t leave_pending(uint32_t asid, uint32_t mask)
+{
+	uint32_t number = number_of(asid), now = 0;
+	uint64_t bit = 1UL << number % 64;
+	for (uint32_t rest = mask; rest; rest &= rest - 1) {
+		uint64_t *word = &pending[__builtin_ctz(rest)][number / 64];
+		if (!(__atomic_load_n(word, __ATOMIC_RELAXED) & bit))
+			__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+	}
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t rest = mask; rest; rest &= rest - 1) {
+		unsigned cpu = (unsigned)__builtin_ctz(rest);
+		if (number_of(__atomic_load_n(&entered[cpu], __ATOMIC_RELAXED)) == number)
+			now |= 1u << cpu;
+	}
+	return now;
+}
+
 // Port_flush of mm/port.h. No pin: the kernel is not moved to another CPU but where it sleeps. The caller has written the entries
-// already; the fence makes them visible before another hart is told to look again.
+// already; a fence makes them visible before another hart is told to look again.
 void port_flush(uint32_t asid, uint32_t mask, uintptr_t start, size_t pages)
 {
 	uint32_t self = 1u << this_cpu()->number;
@@ -193,6 +231,8 @@ void port_flush(uint32_t asid, uint32_t mask, uintptr_t start, size_t pages)
 	if (mask & self)
 		flush_here(number, global, start, pages);
 	mask &= cpu_online() & ~self;
+	if (mask && !global && last_number)
+		mask = leave_pending(asid, mask);
 	if (mask == 0)
 		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
