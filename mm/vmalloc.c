@@ -213,6 +213,17 @@ size_t vmalloc_bytes(const void *block)
 	return bytes;
 }
 
+size_t vmalloc_pages(void)
+{
+	size_t pages = 0;
+
+	lock_acquire(&area.lock);
+	for (const struct range *range = area.head.next; range; range = range->next)
+		pages += (size_t)range->pages;
+	lock_release(&area.lock);
+	return pages;
+}
+
 // ---- check ----
 
 static struct verdict check_block(const struct range *range)

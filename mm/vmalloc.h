@@ -12,4 +12,6 @@ void *vmalloc(size_t bytes) __attribute__((warn_unused_result));
 void vfree(void *block);
 // Bytes of the block that starts here, 0 when none does.
 size_t vmalloc_bytes(const void *block);
+// Pages in all blocks: a walk over them.
+size_t vmalloc_pages(void);
 struct verdict vmalloc_check(void);

@@ -78,6 +78,7 @@ static void fill(struct meminfo *info)
 	info->free_pages = page_free_count();
 	info->metadata_bytes = page_metadata_bytes();
 	info->lock_takings = page_lock_acquisitions();
+	info->vmalloc_pages = vmalloc_pages();
 	info->buffers = buffer_count();
 	fill_zones(info);
 	fill_slabs(info);
@@ -182,5 +183,6 @@ void memory_report(void)
 		report_zone(&zones[i]);
 	for (size_t i = 0; i < slab_count && i < MEMINFO_SLABS; i++)
 		slab_pages += slabs[i].pages;
-	kprintf("  %zu pages in slabs of %zu caches, %zu in disk buffers\n", slab_pages, slab_count, buffer_count());
+	kprintf("  %zu pages in slabs of %zu caches, %zu in disk buffers, %zu in kernel stacks and other mapped blocks\n", slab_pages, slab_count,
+		buffer_count(), vmalloc_pages());
 }

@@ -22,7 +22,8 @@
 #include "kernel/machine/sbi.h"
 #include "kernel/machine/translation.h"
 
-#define STACKS_KEPT 8
+#define STACKS_KEPT  8
+#define DEFAULT_INIT "/init"
 
 static void adopt(struct process *parent, struct process *child) // process_lock held
 {
@@ -51,16 +52,19 @@ static void start_init(void)
 {
 	struct process *self = process_current();
 	const char *path = self->argument;
-	char *const argv[] = { (char *)path, NULL };
 
 	sched_arrive();
 	fs_start();
 	self->cwd = fs_directory("/");
 	if (!self->cwd)
 		panic("init: the disk has no root directory");
-	int argc = process_exec(path, argv);
+	int argc = process_exec(path, (char *[]){ (char *)path, NULL });
+	if (argc < 0) {
+		kprintf("init=%s cannot be run; taking %s\n", path, DEFAULT_INIT);
+		argc = process_exec(DEFAULT_INIT, (char *[]){ DEFAULT_INIT, NULL });
+	}
 	if (argc < 0)
-		panic("init: cannot run %s", path);
+		panic("init: cannot run %s", DEFAULT_INIT);
 	self->frame->x[10] = (uint64_t)argc;
 	trap_return(self->frame);
 }
