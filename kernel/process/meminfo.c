@@ -183,6 +183,6 @@ void memory_report(void)
 		report_zone(&zones[i]);
 	for (size_t i = 0; i < slab_count && i < MEMINFO_SLABS; i++)
 		slab_pages += slabs[i].pages;
-	kprintf("  %zu pages in slabs of %zu caches, %zu in disk buffers, %zu in kernel stacks and other mapped blocks\n", slab_pages, slab_count,
-		buffer_count(), vmalloc_pages());
+	kprintf("  %zu pages in slabs of %zu caches, %zu in disk buffers, %zu in kernel stacks and other mapped blocks\n", slab_pages,
+		slab_count, buffer_count(), vmalloc_pages());
 }
