@@ -19,7 +19,7 @@
 // Invariants (stated here for page_check.c, which checks them)
 //   P1  a record's use is one of enum page_use
 //   P2  a zone's `free` is the number of its frames that are marked free
-//   P3  an allocated block lies in one zone, is aligned to its size, its first frame is PAGE_USED with an order and all others PAGE_USED_TAIL
+//   P3  an allocated block lies in one zone, is aligned to its size, and its frames are PAGE_USED, with an order, and PAGE_USED_TAIL
 //   P4  an allocated block's count of extra references has not run below zero
 //   P5  a cache's slots hold pages of the cached zone marked PAGE_CACHED, each page once, and only below `top`
 //   P6  every frame marked PAGE_CACHED is in a slot

@@ -1,4 +1,4 @@
-// page_zone.c: the slow half of page.c: zones with their locks, caches filled and flushed by the batch, and the search before memory is refused.
+// page_zone.c: the slow half of page.c: zones and their locks, caches filled and flushed by the batch, the search before a refusal.
 //
 //     CPU 0  [ page | page | page |      |      ]  refill: CACHE_BATCH pages when it is empty
 //     CPU 1  [ page |   *  | page | page | page ]  flush: the top CACHE_BATCH slots when it is full     * taken by another CPU

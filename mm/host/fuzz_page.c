@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	input = data + 2;
 	left = size - 2;
-	page_model_start(MODEL_ENGINES[data[0] % 3], &MODEL_MACHINES[data[0] / 3 % MODEL_MACHINE_COUNT], 1 + data[1] % 4, data[1] / 4 % 20, from_input);
+	const struct machine *machine = &MODEL_MACHINES[data[0] / 3 % MODEL_MACHINE_COUNT];
+	page_model_start(MODEL_ENGINES[data[0] % 3], machine, 1 + data[1] % 4, data[1] / 4 % 20, from_input);
 	for (unsigned step = 0; left >= 2 && step < 4000; step++)
 		page_model_step();
 	page_model_finish();
