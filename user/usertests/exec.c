@@ -92,10 +92,10 @@ TEST(exec_keeps_descriptors)
 		exit(1);
 	}
 	close(ends[1]);
+	reap(1);
 	EXPECT(read(ends[0], bytes, 16), 8);
 	CHECK(memcmp(bytes, "through\n", 8) == 0);
 	EXPECT(read(ends[0], bytes, 16), 0);
-	reap(1);
 }
 
 // Exec over and over: no page, descriptor or table stays behind.
