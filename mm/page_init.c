@@ -133,10 +133,10 @@ static pa_t reserve_tables(struct memblock *mb, size_t bytes)
 static bool place_tables(struct memblock *mb)
 {
 	uint32_t skipped = page_state.spans[0].first;
-	size_t records = round_up((frames_end() - skipped) * sizeof(struct page), 64);
+	size_t records = (size_t)round_up((frames_end() - skipped) * sizeof(struct page), 64);
 	size_t states[PAGE_ZONES], bytes = records;
 	for (unsigned i = 0; i < PAGE_ZONES; i++)
-		bytes += states[i] = round_up(zone_bytes(&page_state.zones[i]), 64);
+		bytes += states[i] = (size_t)round_up(zone_bytes(&page_state.zones[i]), 64);
 	pa_t tables = reserve_tables(mb, bytes);
 	if (pa_is_none(tables))
 		return false;

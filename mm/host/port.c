@@ -33,7 +33,7 @@ static _Thread_local struct lock *held[HELD_MAX]; // locks that this thread hold
 static _Thread_local unsigned held_count;
 static struct {
 	_Alignas(64) atomic_uint pinned; // 1 while a thread is pinned to the CPU
-} cpus[PORT_MAX_CPUS];
+} host_cpus[PORT_MAX_CPUS];
 static atomic_uint_least64_t flushes;
 
 // ---- panics and locks
@@ -46,7 +46,7 @@ static void let_go(void) // of all locks and pins: what a panic leaves behind
 		__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 	}
 	if (pins > 0)
-		atomic_store(&cpus[this_cpu].pinned, 0);
+		atomic_store(&host_cpus[this_cpu].pinned, 0);
 	pins = 0;
 }
 
@@ -101,7 +101,7 @@ void host_cpu(unsigned cpu)
 // Two threads that are the same CPU cannot be pinned at once: a mistake of the test.
 struct pin port_pin(void)
 {
-	if (pins++ == 0 && atomic_exchange(&cpus[this_cpu].pinned, 1))
+	if (pins++ == 0 && atomic_exchange(&host_cpus[this_cpu].pinned, 1))
 		port_panic("port_pin: two threads are the same CPU", this_cpu);
 	return (struct pin){ this_cpu, pins };
 }
@@ -111,7 +111,7 @@ void port_unpin(struct pin pin)
 	if (pin.cpu != this_cpu || pin.saved != pins)
 		port_panic("port_unpin: not the innermost pin of this CPU", pin.cpu);
 	if (--pins == 0)
-		atomic_store(&cpus[this_cpu].pinned, 0);
+		atomic_store(&host_cpus[this_cpu].pinned, 0);
 }
 
 void port_flush(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages)
