@@ -72,7 +72,7 @@ def chain(seed, cuts, report):
     last = None
     for number in range(cuts + 1):   # the last boot only checks
         try:
-            with Machine(smp=1 + number % 2, append="quiet", image=image) as machine:
+            with Machine(smp=(1, 2, 4)[number % 3], append="quiet", image=image) as machine:
                 machine.boot()
                 if last:
                     check_synced(machine, seed, last)

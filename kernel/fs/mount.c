@@ -80,10 +80,12 @@ void fs_start(void)
 	boot_print("fs: %u blocks of 4 KiB, %u inodes, %zu buffers\n", super.size, super.ninodes, buffer_count());
 }
 
-void fs_sync(void)
+bool fs_sync(void)
 {
-	if (root && !journal_sync())
-		kprintf("fs: not all is on the disk: the disk failed\n");
+	if (!root || journal_sync())
+		return true;
+	kprintf("fs: not all is on the disk: the disk failed\n");
+	return false;
 }
 
 struct inode *fs_directory(const char *path)
