@@ -9,15 +9,15 @@
 //    first_fit  the lowest block that is large enough          best_fit   the smallest that is
 //    next_fit   the first after where the last search ended    worst_fit  the largest
 //
-//    F1  pieces are sorted, disjoint, not empty, and their total is right     F2  blocks follow each other without a gap in each run of pieces
+//    F1  pieces are sorted, disjoint, not empty, and their total is right     F2  blocks fill each run of pieces without a gap
 //    F3  the list rises in address and stays inside the pieces                F4  no two free blocks touch
 //    F5  the free blocks in memory are exactly those in the list              F6  a used block carries its cookie
 //    F7  the rover is NULL or in the list
 //
 // Cost: linear in the free blocks, for both calls; a free starts at the rover when that lies below.
 // Weakness: holes gather at the front of the list under first fit and at random under next fit, and each call walks over them.
-// Sources: Knuth, The Art of Computer Programming 1, section 2.5, algorithms A and B; Kernighan and Ritchie, section 8.7; Wilson, Johnstone,
-// Neely and Boles, "Dynamic storage allocation: a survey and critical review", 1995.
+// Sources: Knuth, The Art of Computer Programming 1, section 2.5, algorithms A and B; Kernighan and Ritchie, section 8.7;
+// Wilson, Johnstone, Neely and Boles, "Dynamic storage allocation: a survey and critical review", 1995.
 #include "freelist.h"
 
 #define PAGE     ((size_t)4096)

@@ -59,7 +59,8 @@ struct verdict freelist_check(const struct heap *heap)
 		for (uintptr_t at = list->piece[i].start; at < end; at = block_end(block_at(at))) {
 			const struct block *block = block_at(at);
 
-			HOLDS("F2", block_length(block) >= BLOCK_MIN && block_length(block) % HEAP_ALIGN == 0 && block_length(block) <= end - at, at);
+			HOLDS("F2", block_length(block) >= BLOCK_MIN && block_length(block) % HEAP_ALIGN == 0, at);
+			HOLDS("F2", block_length(block) <= end - at, at);
 			if (block->bytes & FREELIST_USED) {
 				HOLDS("F6", block_is_used(list, block), at);
 			} else {
@@ -81,9 +82,12 @@ void freelist_walk(const struct heap *heap, heap_visitor *visit, void *context)
 	for (unsigned i = 0; i < list->pieces; i = run_end(list, i) + 1) {
 		uintptr_t end = list->piece[run_end(list, i)].end;
 
-		for (uintptr_t at = list->piece[i].start; at < end; at = block_end(block_at(at)))
-			if (!visit(context, block_at(at) + 1, block_length(block_at(at)) - sizeof(struct block), block_at(at)->bytes & FREELIST_USED))
+		for (uintptr_t at = list->piece[i].start; at < end; at = block_end(block_at(at))) {
+			struct block *block = block_at(at);
+
+			if (!visit(context, block + 1, block_length(block) - sizeof *block, block->bytes & FREELIST_USED))
 				return;
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 // slab.c: caches of equal objects: slabs of pages below, magazines of ready objects above.
 //
-//    kmem_cache_alloc ──► magazine of this CPU ──(empty)──► half a magazine from the slabs ──(none)──► page_alloc, cut, construct
-//    kmem_cache_free  ──► magazine of this CPU ──(full)───► half a magazine to the slabs ──(empty slab, one too many)──► page_free
+//    kmem_cache_alloc ──► this CPU's magazine ──(empty)──► half a magazine from the slabs ──(none)──► page_alloc, cut, construct
+//    kmem_cache_free  ──► this CPU's magazine ──(full)───► half a magazine to the slabs ──(one empty slab too many)──► page_free
 //
 //    PARTIAL ──► slab ⇄ slab ⇄ …       +------+------+--------+--------+----- - - --+--------+------+
 //    EMPTY   ──► slab                  | slab | pad  | object | object |            | object | rest |     every page's record names
@@ -9,225 +9,34 @@
 //
 //    S1  slabs in a cache's lists name that cache and link both ways      S2  the free count is the number of free bits, none beyond count
 //    S3  a slab is in the list that its free count says                   S4  each page of a slab carries its tag and owner
-//    S5  the counts of slabs, empties, pages and taken objects are right  S6  a magazine is well-formed and holds taken objects of its cache
+//    S5  the counts of slabs, empties, pages and taken objects are right  S6  a magazine is well-formed and holds taken objects
 //    S7  no object is in magazines twice                                  S8  objects are aligned and lie inside the slab's pages
+//    S9  (slab_heap.c) kmalloc serves each size from the smallest class that holds it
 //
 // Cost: one atomic exchange and no lock on the fast path; the lock once in half a magazine of calls.
 // Weakness: an object keeps its slab; a slab keeps its size class. Reports: kmem_report.
 // Lock order: the list of caches, then a cache, then the cache of records or of magazines, then page.c's zones.
 // Sources: Bonwick, "The slab allocator", USENIX 1994; Bonwick and Adams, "Magazines and vmem", USENIX 2001.
-#include "slab_cache.h"
+#include "slab_magazine.h"
 
-#define EMPTY_KEEP     2u    // empty slabs that a cache keeps
 #define MAGAZINE_BYTES 8192u // objects of more than a few bytes get shorter magazines
 
-static struct kmem_cache caches, magazines, records; // of struct kmem_cache, struct magazine, struct slab
+static struct kmem_cache caches, magazines; // of struct kmem_cache, of struct magazine
+struct kmem_cache slab_records;
 static bool ready;
 
 struct kmem_cache *slab_caches;
 struct lock slab_caches_lock = { .name = "slab caches" };
 struct magazine slab_nothing = { &slab_nothing.slot[1], &slab_nothing.slot[1], { NULL } };
 
-// ---- slabs ----
-
-
-static void link_slab(struct slab *slab)
-{
-	struct kmem_cache *cache = slab->cache;
-	struct slab **head = &cache->list[slab_list_for(slab)];
-
-	slab->previous = NULL;
-	slab->next = *head;
-	if (*head)
-		(*head)->previous = slab;
-	*head = slab;
-	cache->empties += slab->free == slab->count;
-}
-
-static void unlink_slab(struct slab *slab)
-{
-	struct kmem_cache *cache = slab->cache;
-
-	if (slab->previous)
-		slab->previous->next = slab->next;
-	else
-		cache->list[slab_list_for(slab)] = slab->next;
-	if (slab->next)
-		slab->next->previous = slab->previous;
-	cache->empties -= slab->free == slab->count;
-}
-
-static uint16_t objects_in(const struct kmem_cache *cache, unsigned order, bool apart)
-{
-	size_t first = apart ? 0 : round_up(sizeof(struct slab), cache->align), bytes = PAGE_BYTES << order;
-	size_t count = bytes > first ? (bytes - first) / cache->stride : 0;
-
-	return (uint16_t)(count < SLAB_OBJECTS ? count : SLAB_OBJECTS);
-}
-
-// Says in every page's record whose it is; NULL: nobody's.
-static void mark_pages(uintptr_t start, unsigned order, const struct slab *slab)
-{
-	for (size_t i = 0; i < (size_t)1 << order; i++) {
-		struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
-
-		page->owner = slab ? (uint32_t)(pa_of(slab).raw >> OWNER_SHIFT) : 0;
-		page->tag = slab ? SLAB_TAG : 0;
-	}
-}
-
-static void *take_directly(struct kmem_cache *cache);
-static void give_directly(struct kmem_cache *cache, void *object);
-
-// A new slab with all objects free, in no list; NULL when there is no memory. Smaller than preferred when that is all there is.
-static struct slab *slab_new(struct kmem_cache *cache)
-{
-	unsigned order = cache->order;
-	pa_t pages = page_alloc(order, PAGE_KERNEL);
-
-	while (pa_is_none(pages) && order > 0 && objects_in(cache, order - 1, cache->apart) > 0)
-		pages = page_alloc(--order, PAGE_KERNEL);
-	if (pa_is_none(pages))
-		return NULL;
-	struct slab *slab = cache->apart ? take_directly(&records) : pa_pointer(pages);
-	if (!slab) {
-		page_free(pages);
-		return NULL;
-	}
-	uint16_t count = objects_in(cache, order, cache->apart);
-	size_t first = cache->apart ? 0 : round_up(sizeof *slab, cache->align);
-
-	*slab = (struct slab){ .cache = cache, .order = order, .count = count, .free = count };
-	slab->first = (uintptr_t)pa_pointer(pages) + first;
-	slab->limit = (uint32_t)(count * cache->stride);
-	for (unsigned i = 0; i < count; i++) {
-		slab->is_free[i / 64] |= 1ULL << i % 64;
-		if (cache->construct)
-			cache->construct((void *)(slab->first + i * cache->stride));
-	}
-	mark_pages(slab_start(slab), order, slab);
-	return slab;
-}
-
-static void slab_delete(struct slab *slab)
-{
-	uintptr_t pages = slab_start(slab);
-
-	mark_pages(pages, slab->order, NULL);
-	if (slab->cache->apart)
-		give_directly(&records, slab);
-	page_free(pa_of((void *)pages));
-}
-
-// ---- under the cache's lock ----
-
-static void add_slab(struct slab *slab)
-{
-	slab->cache->slabs++;
-	slab->cache->pages += (size_t)1 << slab->order;
-	link_slab(slab);
-}
-
-// Takes empty slabs beyond `keep` out of the cache, as a chain for delete_chain to free after the lock's release.
-static struct slab *drop_empties(struct kmem_cache *cache, size_t keep)
-{
-	struct slab *chain = NULL;
-
-	while (cache->empties > keep) {
-		struct slab *slab = cache->list[EMPTY];
-
-		unlink_slab(slab);
-		cache->slabs--;
-		cache->pages -= (size_t)1 << slab->order;
-		slab->next = chain;
-		chain = slab;
-	}
-	return chain;
-}
-
-static void *slabs_take(struct kmem_cache *cache) // an object out of the slabs, NULL when all are full
-{
-	struct slab *slab = cache->list[PARTIAL] ? cache->list[PARTIAL] : cache->list[EMPTY];
-	unsigned i = 0;
-
-	if (!slab)
-		return NULL;
-	while (!slab->is_free[i / 64])
-		i += 64;
-	while (!(slab->is_free[i / 64] >> i % 64 & 1))
-		i++;
-	bool moves = slab->free == slab->count || slab->free == 1;
-	if (moves)
-		unlink_slab(slab);
-	slab->is_free[i / 64] &= ~(1ULL << i % 64);
-	slab->free--;
-	if (moves)
-		link_slab(slab);
-	cache->taken++;
-	return (void *)(slab->first + i * cache->stride);
-}
-
-static void slabs_give(struct kmem_cache *cache, void *object)
-{
-	struct slab *slab = slab_of(page_of(pa_of(object)));
-	size_t i = ((uintptr_t)object - slab->first) / cache->stride;
-
-	if (slab->is_free[i / 64] >> i % 64 & 1)
-		port_panic("slab: double free", (uintptr_t)object);
-	bool moves = slab->free == 0 || slab->free == slab->count - 1;
-	if (moves)
-		unlink_slab(slab);
-	slab->is_free[i / 64] |= 1ULL << i % 64;
-	slab->free++;
-	if (moves)
-		link_slab(slab);
-	cache->taken--;
-}
-
-// ---- without magazines, and the slow paths ----
-
-static void delete_chain(struct slab *chain)
-{
-	while (chain) {
-		struct slab *next = chain->next;
-
-		slab_delete(chain);
-		chain = next;
-	}
-}
-
-static void *take_directly(struct kmem_cache *cache)
-{
-	lock_acquire(&cache->lock);
-	void *object = slabs_take(cache);
-	lock_release(&cache->lock);
-	if (object)
-		return object;
-	struct slab *slab = slab_new(cache);
-	if (!slab)
-		return NULL;
-	lock_acquire(&cache->lock);
-	add_slab(slab);
-	object = slabs_take(cache);
-	lock_release(&cache->lock);
-	return object;
-}
-
-static void give_directly(struct kmem_cache *cache, void *object)
-{
-	lock_acquire(&cache->lock);
-	slabs_give(cache, object);
-	struct slab *chain = drop_empties(cache, EMPTY_KEEP);
-	lock_release(&cache->lock);
-	delete_chain(chain);
-}
+// ---- the slow paths ----
 
 // This CPU's magazine, made now when it has none yet; NULL when there is none to be had.
 static struct magazine *magazine_ready(struct kmem_cache *cache, struct magazine *magazine)
 {
 	if (magazine != &slab_nothing)
 		return magazine;
-	magazine = take_directly(&magazines);
+	magazine = slabs_take_one(&magazines);
 	if (magazine) {
 		magazine->slot[0] = NULL;
 		magazine->top = &magazine->slot[1];
@@ -246,7 +55,7 @@ static void put_back(struct kmem_cache *cache, struct magazine *owned, struct ma
 void *cache_take_slowly(struct kmem_cache *cache, struct magazine *owned, struct pin pin)
 {
 	struct magazine *magazine = magazine_ready(cache, owned);
-	void *object = take_directly(cache), *more;
+	void *object = slabs_take_one(cache), *more;
 
 	if (object && magazine) {
 		lock_acquire(&cache->lock);
@@ -266,12 +75,12 @@ static void flush(struct kmem_cache *cache, struct magazine *magazine, size_t co
 	lock_acquire(&cache->lock);
 	for (size_t i = 1; i <= count; i++)
 		slabs_give(cache, magazine->slot[i]);
-	struct slab *chain = drop_empties(cache, keep);
+	struct slab *chain = slabs_drop(cache, keep);
 	lock_release(&cache->lock);
 	for (size_t i = 1; i <= rest; i++)
 		magazine->slot[i] = magazine->slot[i + count];
 	magazine->top = &magazine->slot[1 + rest];
-	delete_chain(chain);
+	slabs_delete(chain);
 }
 
 void cache_give_slowly(struct kmem_cache *cache, struct magazine *owned, struct pin pin, void *object)
@@ -284,10 +93,10 @@ void cache_give_slowly(struct kmem_cache *cache, struct magazine *owned, struct 
 	}
 	if (magazine) {
 		if (magazine->top == magazine->end)
-			flush(cache, magazine, (cache->slots + 1) / 2, EMPTY_KEEP);
+			flush(cache, magazine, (cache->slots + 1) / 2, SLABS_KEEP);
 		*magazine->top++ = object;
 	} else {
-		give_directly(cache, object);
+		slabs_give_one(cache, object);
 	}
 	put_back(cache, owned, magazine, pin);
 }
@@ -299,8 +108,8 @@ static bool choose_order(struct kmem_cache *cache)
 	uint64_t best = UINT64_MAX;
 
 	for (unsigned order = 0; order <= SLAB_ORDER_MAX; order++) {
-		for (unsigned apart = 0; apart <= (cache != &records); apart++) {
-			size_t bytes = PAGE_BYTES << order, objects = objects_in(cache, order, apart);
+		for (unsigned apart = 0; apart <= (cache != &slab_records); apart++) {
+			size_t bytes = PAGE_BYTES << order, objects = slab_capacity(cache, order, apart);
 			uint64_t waste = ((bytes - objects * cache->stride + apart * sizeof(struct slab)) << 10) / bytes;
 
 			if (objects == 0 || waste >= best)
@@ -334,11 +143,11 @@ void cache_register(struct kmem_cache *cache)
 {
 	lock_acquire(&slab_caches_lock);
 	if (!ready) {
-		ready = cache_setup(&records, "slab records", sizeof(struct slab), (size_t)1 << OWNER_SHIFT, NULL) &&
+		ready = cache_setup(&slab_records, "slab records", sizeof(struct slab), (size_t)1 << OWNER_SHIFT, NULL) &&
 			cache_setup(&magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
 			cache_setup(&caches, "slab caches", sizeof(struct kmem_cache), 64, NULL);
 		caches.next = &magazines;
-		magazines.next = &records; // last: kmem_reap frees records of other caches' slabs
+		magazines.next = &slab_records; // last: kmem_reap frees records of other caches' slabs
 		slab_caches = &caches;
 	}
 	if (cache) {
@@ -358,12 +167,12 @@ void slab_forget(void)
 struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t align, void (*construct)(void *object))
 {
 	cache_register(NULL);
-	struct kmem_cache *cache = take_directly(&caches);
+	struct kmem_cache *cache = slabs_take_one(&caches);
 
 	if (!cache)
 		return NULL;
 	if (!cache_setup(cache, name, bytes, align, construct)) {
-		give_directly(&caches, cache);
+		slabs_give_one(&caches, cache);
 		return NULL;
 	}
 	cache_register(cache);
@@ -403,14 +212,14 @@ static void reap(struct kmem_cache *cache)
 			continue; // in use right now on its CPU
 		if (magazine != &slab_nothing) {
 			flush(cache, magazine, (size_t)(magazine->top - &magazine->slot[1]), 0);
-			give_directly(&magazines, magazine);
+			slabs_give_one(&magazines, magazine);
 		}
 		magazine_disown(cache, cpu, &slab_nothing);
 	}
 	lock_acquire(&cache->lock);
-	struct slab *chain = drop_empties(cache, 0);
+	struct slab *chain = slabs_drop(cache, 0);
 	lock_release(&cache->lock);
-	delete_chain(chain);
+	slabs_delete(chain);
 }
 
 void kmem_cache_destroy(struct kmem_cache *cache)
@@ -426,7 +235,7 @@ void kmem_cache_destroy(struct kmem_cache *cache)
 		port_panic("kmem_cache_destroy: no such cache", (uintptr_t)cache);
 	*link = cache->next;
 	lock_release(&slab_caches_lock);
-	give_directly(&caches, cache);
+	slabs_give_one(&caches, cache);
 }
 
 void kmem_reap(void)

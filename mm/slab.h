@@ -7,8 +7,8 @@
 
 struct kmem_cache;
 
-// A cache of objects of `bytes` bytes aligned to `align` (0: HEAP_ALIGN). `construct` (or NULL) runs once for each object when its slab is made;
-// objects come back to the cache constructed. NULL when there is no memory. `name` must stay valid.
+// A cache of objects of `bytes` bytes aligned to `align` (0: HEAP_ALIGN). `construct` (or NULL) runs once for each object when its slab
+// is made; objects come back to the cache constructed. NULL when there is no memory. `name` must stay valid.
 struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t align, void (*construct)(void *object))
 	__attribute__((warn_unused_result));
 void *kmem_cache_alloc(struct kmem_cache *cache) __attribute__((warn_unused_result)); // NULL when there is no memory

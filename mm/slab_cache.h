@@ -1,11 +1,8 @@
-// slab_cache.h: inside a cache: the records, and the two fast paths that kmalloc and kmem_cache_* share.
+// slab_cache.h: inside a cache: its records, and what slab.c, slab_heap.c and slab_check.c know of each other.
 //
 //    cache ──► magazine[cpu] ──► [NULL|object|object|object|    |    ]     a CPU's own stock: no lock, one atomic exchange to own it
 //      │                                             ^top       ^end
 //      └──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
-//
-// A magazine is taken out of its place (which then holds NULL) while it is used, so that kmem_reap and check on another CPU can take
-// it as well. Who finds NULL goes to the slabs under the cache's lock instead.
 #pragma once
 
 #include "page.h"
@@ -15,6 +12,7 @@
 #define LARGE_TAG      ((uint16_t)0x1a26) // of the first page of a large kmalloc block; owner: the heap
 #define SLAB_OBJECTS   256u               // the most objects in a slab
 #define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
+#define SLABS_KEEP     2u                 // empty slabs that a cache keeps
 #define MAGAZINE_SLOTS 29u
 #define OWNER_SHIFT    6u // struct page.owner is a physical address in units of 64 bytes
 
@@ -53,6 +51,7 @@ struct kmem_cache {
 	struct magazine *magazine[PORT_MAX_CPUS];
 };
 
+extern struct kmem_cache slab_records; // the cache of struct slab
 extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
 extern struct magazine slab_nothing;   // stands where a CPU has no magazine yet: both empty and full, never written
@@ -61,9 +60,18 @@ extern struct magazine slab_nothing;   // stands where a CPU has no magazine yet
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object));
 void cache_register(struct kmem_cache *cache); // enters it into the list; NULL: only makes the list ready
 
-// The ways when a magazine is empty, full, missing or in other hands (NULL). All end the pin.
-void *cache_take_slowly(struct kmem_cache *cache, struct magazine *magazine, struct pin pin);
-void cache_give_slowly(struct kmem_cache *cache, struct magazine *magazine, struct pin pin, void *object);
+uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order, bool apart); // objects in a slab, 0: none fits
+
+// With the cache's lock held: an object out of the slabs (NULL: all are full), and back into its slab; double frees panic.
+void *slabs_take(struct kmem_cache *cache);
+void slabs_give(struct kmem_cache *cache, void *object);
+// Takes empty slabs beyond `keep` out of the cache, as a chain for slabs_delete to free after the lock's release.
+struct slab *slabs_drop(struct kmem_cache *cache, size_t keep);
+void slabs_delete(struct slab *chain);
+
+// A single object without a magazine; no lock held. NULL when there is no memory.
+void *slabs_take_one(struct kmem_cache *cache);
+void slabs_give_one(struct kmem_cache *cache, void *object);
 
 struct verdict cache_check(struct kmem_cache *cache);
 // Visits every object; false when the visitor stopped. Objects in magazines count as free.
@@ -79,16 +87,6 @@ static inline enum slab_list slab_list_for(const struct slab *slab)
 	return slab->free == slab->count ? EMPTY : slab->free ? PARTIAL : FULL;
 }
 
-static inline struct magazine *magazine_own(struct kmem_cache *cache, uintptr_t cpu)
-{
-	return __atomic_exchange_n(&cache->magazine[cpu], NULL, __ATOMIC_ACQUIRE);
-}
-
-static inline void magazine_disown(struct kmem_cache *cache, uintptr_t cpu, struct magazine *magazine)
-{
-	__atomic_store_n(&cache->magazine[cpu], magazine, __ATOMIC_RELEASE);
-}
-
 static inline struct slab *slab_of(const struct page *page) // page: one with SLAB_TAG
 {
 	return pa_pointer(PA((uint64_t)page->owner << OWNER_SHIFT));
@@ -101,33 +99,4 @@ static inline bool slab_has_object_at(const struct slab *slab, const struct kmem
 	uint64_t offset = address - slab->first;
 
 	return offset < slab->limit && offset * cache->inverse < cache->inverse;
-}
-
-static inline void *cache_take(struct kmem_cache *cache)
-{
-	struct pin pin = port_pin();
-	struct magazine *magazine = magazine_own(cache, pin.cpu);
-	void *object = magazine ? magazine->top[-1] : NULL;
-
-	if (__builtin_expect(!object, 0))
-		return cache_take_slowly(cache, magazine, pin);
-	magazine->top--;
-	magazine_disown(cache, pin.cpu, magazine);
-	port_unpin(pin);
-	return object;
-}
-
-// object: one of the cache's, as slab_has_object_at says.
-static inline void cache_give(struct kmem_cache *cache, void *object)
-{
-	struct pin pin = port_pin();
-	struct magazine *magazine = magazine_own(cache, pin.cpu);
-
-	if (__builtin_expect(!magazine || magazine->top == magazine->end || magazine->top[-1] == object, 0)) {
-		cache_give_slowly(cache, magazine, pin, object);
-		return;
-	}
-	*magazine->top++ = object;
-	magazine_disown(cache, pin.cpu, magazine);
-	port_unpin(pin);
 }

@@ -3,8 +3,8 @@
 //    all magazines of a cache ──owned──► held[cpu] ──► the lists, under the lock ──► everything put back
 //
 // While the magazines are held, other CPUs go to the slabs directly. A magazine that is in use on its CPU at that very moment is not seen;
-// what it holds then counts as used. The invariants S1 to S8 stand in slab.c.
-#include "slab_cache.h"
+// what it holds then counts as used. The invariants S1 to S8 are stated in slab.c.
+#include "slab_magazine.h"
 
 struct held {
 	struct magazine *magazine[PORT_MAX_CPUS];

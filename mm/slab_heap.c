@@ -10,7 +10,7 @@
 // Cost: a table look-up and a magazine on each side. At most a fifth is lost to rounding above 64 bytes, half above 4096.
 // Weakness: large blocks that are not a power of two; vmalloc's blocks are not visited by walk.
 // Sources: as slab.c; for the classes, Evans, "A scalable concurrent malloc(3) implementation", 2006.
-#include "slab_cache.h"
+#include "slab_magazine.h"
 #include "vmalloc.h"
 
 #define SMALL_MAX 3584u
@@ -22,12 +22,18 @@ struct slab_heap {
 	struct kmem_cache class[CLASSES];
 };
 
-static const uint16_t class_bytes[CLASSES] = { 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536,
-	1792, 2048, 2560, 3072, 3584 };
-static const char *const class_name[CLASSES] = { "kmalloc-16", "kmalloc-32", "kmalloc-48", "kmalloc-64", "kmalloc-80", "kmalloc-96", "kmalloc-112",
-	"kmalloc-128", "kmalloc-160", "kmalloc-192", "kmalloc-224", "kmalloc-256", "kmalloc-320", "kmalloc-384", "kmalloc-448", "kmalloc-512",
-	"kmalloc-640", "kmalloc-768", "kmalloc-896", "kmalloc-1024", "kmalloc-1280", "kmalloc-1536", "kmalloc-1792", "kmalloc-2048",
-	"kmalloc-2560", "kmalloc-3072", "kmalloc-3584" };
+static const struct class {
+	uint16_t bytes;
+	char name[14];
+} classes[CLASSES] = {
+	{ 16, "kmalloc-16" }, { 32, "kmalloc-32" }, { 48, "kmalloc-48" }, { 64, "kmalloc-64" },
+	{ 80, "kmalloc-80" }, { 96, "kmalloc-96" }, { 112, "kmalloc-112" }, { 128, "kmalloc-128" },
+	{ 160, "kmalloc-160" }, { 192, "kmalloc-192" }, { 224, "kmalloc-224" }, { 256, "kmalloc-256" },
+	{ 320, "kmalloc-320" }, { 384, "kmalloc-384" }, { 448, "kmalloc-448" }, { 512, "kmalloc-512" },
+	{ 640, "kmalloc-640" }, { 768, "kmalloc-768" }, { 896, "kmalloc-896" }, { 1024, "kmalloc-1024" },
+	{ 1280, "kmalloc-1280" }, { 1536, "kmalloc-1536" }, { 1792, "kmalloc-1792" }, { 2048, "kmalloc-2048" },
+	{ 2560, "kmalloc-2560" }, { 3072, "kmalloc-3072" }, { 3584, "kmalloc-3584" },
+};
 
 static uint32_t owner_id(const struct slab_heap *heap)
 {
@@ -42,15 +48,15 @@ static struct heap *slab_create(void *arena, size_t bytes)
 	if (bytes < sizeof *slabs || (uintptr_t)arena % HEAP_ALIGN)
 		return NULL;
 	for (unsigned i = 0; i < CLASSES; i++) { // natural alignment: the largest power of two in the size
-		size_t size = class_bytes[i];
+		size_t size = classes[i].bytes;
 
-		if (!cache_setup(&slabs->class[i], class_name[i], size, size & (~size + 1), NULL))
+		if (!cache_setup(&slabs->class[i], classes[i].name, size, size & (~size + 1), NULL))
 			return NULL;
 	}
 	for (unsigned i = CLASSES; i-- > 0;)
 		cache_register(&slabs->class[i]);
 	for (unsigned units = 0; units <= SMALL_MAX / HEAP_ALIGN; units++) {
-		if (units * HEAP_ALIGN > class_bytes[class])
+		if (units * HEAP_ALIGN > classes[class].bytes)
 			class++;
 		slabs->fit[units] = &slabs->class[class];
 	}

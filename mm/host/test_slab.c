@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "../slab_cache.h"
+#include "../slab_magazine.h"
 #include "test.h"
 
 #define THREADS 4

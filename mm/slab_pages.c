@@ -1,0 +1,196 @@
+// slab_pages.c: the lower half of slab.c: pages cut into objects, and the lists of a cache's slabs.
+//
+//    page_alloc ──► slab_new ──► EMPTY ⇄ PARTIAL ⇄ FULL ──► EMPTY ──► slabs_drop (under the lock) ──► slabs_delete ──► page_free
+//
+// The invariants S1 to S8 are stated in slab.c. Pages are taken and given back while no lock is held; only the records of slabs that stand
+// apart come from another cache, whose own slabs hold their records themselves.
+#include "slab_cache.h"
+
+
+static void link_slab(struct slab *slab)
+{
+	struct kmem_cache *cache = slab->cache;
+	struct slab **head = &cache->list[slab_list_for(slab)];
+
+	slab->previous = NULL;
+	slab->next = *head;
+	if (*head)
+		(*head)->previous = slab;
+	*head = slab;
+	cache->empties += slab->free == slab->count;
+}
+
+static void unlink_slab(struct slab *slab)
+{
+	struct kmem_cache *cache = slab->cache;
+
+	if (slab->previous)
+		slab->previous->next = slab->next;
+	else
+		cache->list[slab_list_for(slab)] = slab->next;
+	if (slab->next)
+		slab->next->previous = slab->previous;
+	cache->empties -= slab->free == slab->count;
+}
+
+uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order, bool apart)
+{
+	size_t first = apart ? 0 : round_up(sizeof(struct slab), cache->align), bytes = PAGE_BYTES << order;
+	size_t count = bytes > first ? (bytes - first) / cache->stride : 0;
+
+	return (uint16_t)(count < SLAB_OBJECTS ? count : SLAB_OBJECTS);
+}
+
+// Says in every page's record whose it is; NULL: nobody's.
+static void mark_pages(uintptr_t start, unsigned order, const struct slab *slab)
+{
+	for (size_t i = 0; i < (size_t)1 << order; i++) {
+		struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
+
+		page->owner = slab ? (uint32_t)(pa_of(slab).raw >> OWNER_SHIFT) : 0;
+		page->tag = slab ? SLAB_TAG : 0;
+	}
+}
+
+// A new slab with all objects free, in no list; NULL when there is no memory. Smaller than preferred when that is all there is.
+static struct slab *slab_new(struct kmem_cache *cache)
+{
+	unsigned order = cache->order;
+	pa_t pages = page_alloc(order, PAGE_KERNEL);
+
+	while (pa_is_none(pages) && order > 0 && slab_capacity(cache, order - 1, cache->apart) > 0)
+		pages = page_alloc(--order, PAGE_KERNEL);
+	if (pa_is_none(pages))
+		return NULL;
+	struct slab *slab = cache->apart ? slabs_take_one(&slab_records) : pa_pointer(pages);
+	if (!slab) {
+		page_free(pages);
+		return NULL;
+	}
+	uint16_t count = slab_capacity(cache, order, cache->apart);
+	size_t first = cache->apart ? 0 : round_up(sizeof *slab, cache->align);
+
+	*slab = (struct slab){ .cache = cache, .order = order, .count = count, .free = count };
+	slab->first = (uintptr_t)pa_pointer(pages) + first;
+	slab->limit = (uint32_t)(count * cache->stride);
+	for (unsigned i = 0; i < count; i++) {
+		slab->is_free[i / 64] |= 1ULL << i % 64;
+		if (cache->construct)
+			cache->construct((void *)(slab->first + i * cache->stride));
+	}
+	mark_pages(slab_start(slab), order, slab);
+	return slab;
+}
+
+static void slab_delete(struct slab *slab)
+{
+	uintptr_t pages = slab_start(slab);
+
+	mark_pages(pages, slab->order, NULL);
+	if (slab->cache->apart)
+		slabs_give_one(&slab_records, slab);
+	page_free(pa_of((void *)pages));
+}
+
+// ---- under the cache's lock ----
+
+static void add_slab(struct slab *slab)
+{
+	slab->cache->slabs++;
+	slab->cache->pages += (size_t)1 << slab->order;
+	link_slab(slab);
+}
+
+// Takes empty slabs beyond `keep` out of the cache, as a chain for delete_chain to free after the lock's release.
+struct slab *slabs_drop(struct kmem_cache *cache, size_t keep)
+{
+	struct slab *chain = NULL;
+
+	while (cache->empties > keep) {
+		struct slab *slab = cache->list[EMPTY];
+
+		unlink_slab(slab);
+		cache->slabs--;
+		cache->pages -= (size_t)1 << slab->order;
+		slab->next = chain;
+		chain = slab;
+	}
+	return chain;
+}
+
+void *slabs_take(struct kmem_cache *cache)
+{
+	struct slab *slab = cache->list[PARTIAL] ? cache->list[PARTIAL] : cache->list[EMPTY];
+	unsigned i = 0;
+
+	if (!slab)
+		return NULL;
+	while (!slab->is_free[i / 64])
+		i += 64;
+	while (!(slab->is_free[i / 64] >> i % 64 & 1))
+		i++;
+	bool moves = slab->free == slab->count || slab->free == 1;
+	if (moves)
+		unlink_slab(slab);
+	slab->is_free[i / 64] &= ~(1ULL << i % 64);
+	slab->free--;
+	if (moves)
+		link_slab(slab);
+	cache->taken++;
+	return (void *)(slab->first + i * cache->stride);
+}
+
+void slabs_give(struct kmem_cache *cache, void *object)
+{
+	struct slab *slab = slab_of(page_of(pa_of(object)));
+	size_t i = ((uintptr_t)object - slab->first) / cache->stride;
+
+	if (slab->is_free[i / 64] >> i % 64 & 1)
+		port_panic("slab: double free", (uintptr_t)object);
+	bool moves = slab->free == 0 || slab->free == slab->count - 1;
+	if (moves)
+		unlink_slab(slab);
+	slab->is_free[i / 64] |= 1ULL << i % 64;
+	slab->free++;
+	if (moves)
+		link_slab(slab);
+	cache->taken--;
+}
+
+// ---- single objects, without a magazine ----
+
+void slabs_delete(struct slab *chain)
+{
+	while (chain) {
+		struct slab *next = chain->next;
+
+		slab_delete(chain);
+		chain = next;
+	}
+}
+
+void *slabs_take_one(struct kmem_cache *cache)
+{
+	lock_acquire(&cache->lock);
+	void *object = slabs_take(cache);
+	lock_release(&cache->lock);
+	if (object)
+		return object;
+	struct slab *slab = slab_new(cache);
+	if (!slab)
+		return NULL;
+	lock_acquire(&cache->lock);
+	add_slab(slab);
+	object = slabs_take(cache);
+	lock_release(&cache->lock);
+	return object;
+}
+
+void slabs_give_one(struct kmem_cache *cache, void *object)
+{
+	lock_acquire(&cache->lock);
+	slabs_give(cache, object);
+	struct slab *chain = slabs_drop(cache, SLABS_KEEP);
+	lock_release(&cache->lock);
+	slabs_delete(chain);
+}
