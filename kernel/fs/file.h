@@ -50,4 +50,5 @@ void fs_drop(struct inode *inode);                   // one less
 struct source *fs_program(const char *path, uint64_t *bytes); // for exec: a source with a reference (ops->put drops it), NULL on error
 
 void fs_start(void); // the first process calls it: mounts, replays the journal
-bool fs_sync(void);  // all that was changed is in its place on the disk, but for what mappings hold; false: the disk failed. Before shutdown
+// All that was changed is in its place on the disk, but for what shared mappings still hold. False: the disk failed. Before shutdown.
+bool fs_sync(void);
