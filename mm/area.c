@@ -25,7 +25,7 @@ static inline uint64_t area_bytes(const struct area *area)
 	return area->end - area->start;
 }
 
-struct area *area_after(const struct space *space, uint64_t va)
+struct area *area_search(const struct space *space, uint64_t va)
 {
 	struct area *area = space->recent;
 	if (!area || area->start > va)
@@ -144,8 +144,7 @@ static void release_page(void *context, pte_t leaf, va_t va, unsigned level)
 		page_free(pte_pa(leaf));
 }
 
-// The same when all of the range is in one private area: what nearly every page goes through.
-static void release_private(void *context, pte_t leaf, va_t va, unsigned level)
+void area_free_page(void *context, pte_t leaf, va_t va, unsigned level)
 {
 	(void)va, (void)level;
 	--*(size_t *)context;
@@ -158,7 +157,7 @@ void area_release(struct space *space, struct area *first, uint64_t start, uint6
 	if (start == end)
 		return;
 	if (end <= first->end && !first->shared) {
-		result = table_unmap(&space->table, VA(start), end - start, release_private, &space->resident);
+		result = table_unmap(&space->table, VA(start), end - start, area_free_page, &space->resident);
 	} else {
 		struct release release = { space, first };
 		result = table_unmap(&space->table, VA(start), end - start, release_page, &release);

@@ -9,7 +9,12 @@
 #define AREA_MAPPING_TOP (SPACE_STACK_TOP - SPACE_STACK_MAX - PAGE_BYTES)
 
 // The first area that ends above `va`: the one that holds it, or else the next above; NULL when there is none.
-struct area *area_after(const struct space *space, uint64_t va);
+struct area *area_search(const struct space *space, uint64_t va);
+static inline struct area *area_after(const struct space *space, uint64_t va)
+{
+	struct area *area = space->recent;
+	return area && area->start <= va && va < area->end ? area : area_search(space, va);
+}
 
 // True when no area has a byte in [start, end).
 bool area_none_in(const struct space *space, uint64_t start, uint64_t end);
@@ -36,6 +41,9 @@ static inline uint64_t area_bits(const struct area *area)
 
 // Removes the pages of [start, end), which lie in `first` and the areas after it. One flush.
 void area_release(struct space *space, struct area *first, uint64_t start, uint64_t end);
+
+// A table_release for pages of private areas; context: the space's `resident`.
+void area_free_page(void *context, pte_t leaf, va_t va, unsigned level);
 
 // check's part for the list.
 struct verdict area_check(const struct space *space);

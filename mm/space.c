@@ -214,7 +214,10 @@ static bool is_plain_heap(const struct area *area)
 // The last area that ends at `from`, when the heap may grow in it; NULL otherwise.
 static struct area *heap_end_at(const struct space *space, uint64_t from)
 {
-	struct area *found = NULL;
+	struct area *found = space->recent;
+	if (found && found->end == from && is_plain_heap(found) && !(found->next && found->next->start == from))
+		return found;
+	found = NULL;
 	for (struct area *area = area_after(space, from - 1); area && area->end <= from; area = area->next)
 		found = area;
 	return found && found->end == from && is_plain_heap(found) ? found : NULL;
@@ -258,14 +261,15 @@ static __attribute__((noinline)) void heap_shrink(struct space *space, uint64_t 
 		heap_drop(space, to);
 		return;
 	}
-	area_release(space, last, to, from);
 	last->end = to; // perhaps empty: it will be wanted again
+	if (table_unmap(&space->table, VA(to), from - to, area_free_page, &space->resident) != TABLE_OK)
+		port_panic("space_sbrk: a user table has no large leaves to split", (uintptr_t)to);
 }
 
 enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old)
 {
-	uint64_t end = space->heap_end + (uint64_t)delta;
-	if (delta < 0 ? end > space->heap_end || end < space->heap_start : end < space->heap_end || end > SPACE_END)
+	uint64_t end = space->heap_end + (uint64_t)delta; // a break below the heap's start, or a wrap, is a very large size
+	if (end - space->heap_start > SPACE_END - space->heap_start)
 		return delta < 0 ? SPACE_BAD : SPACE_NO_MEMORY;
 	uint64_t from = round_up(space->heap_end, PAGE_BYTES), to = round_up(end, PAGE_BYTES);
 	if (to > from) {

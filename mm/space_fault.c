@@ -153,7 +153,9 @@ static enum space_result fault_absent(struct space *space, const struct area *ar
 	}
 	if (result != SPACE_OK)
 		return result;
-	if (table_fill(&space->table, slot, VA(va), page, bits) != TABLE_OK) {
+	if (slot.level == 0) {
+		table_fill(slot.entry, page, bits);
+	} else if (table_map(&space->table, VA(va), page, 0, bits) != TABLE_OK) {
 		give_back(area, skip, page);
 		return SPACE_NO_MEMORY;
 	}

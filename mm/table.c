@@ -70,17 +70,6 @@ bool table_anchor(struct table *kernel, va_t va, uint64_t bytes)
 	return true;
 }
 
-struct slot table_find(const struct table *table, va_t va)
-{
-	pte_t *entry = entries(table->root) + va_index(va, 2);
-	if (!pte_is_pointer(*entry))
-		return (struct slot){ entry, 2 };
-	entry = below(*entry) + va_index(va, 1);
-	if (!pte_is_pointer(*entry))
-		return (struct slot){ entry, 1 };
-	return (struct slot){ below(*entry) + va_index(va, 0), 0 };
-}
-
 static void check_place(const struct table *table, va_t va, pa_t pa, unsigned level)
 {
 	if (level >= TABLE_LEVELS || !is_aligned(va.raw | pa.raw, level_bytes(level)))
@@ -124,13 +113,10 @@ enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned leve
 	return TABLE_OK;
 }
 
-enum table_result table_fill(struct table *table, struct slot slot, va_t va, pa_t pa, uint64_t bits)
+void table_fill(pte_t *entry, pa_t pa, uint64_t bits)
 {
-	if (slot.level > 0)
-		return table_map(table, va, pa, 0, bits);
-	*slot.entry = pte_make(pa, bits | LEAF_BITS);
-	count_live(table_of_entry(slot.entry), 1);
-	return TABLE_OK;
+	*entry = pte_make(pa, bits | LEAF_BITS);
+	count_live(table_of_entry(entry), 1);
 }
 
 enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_t bytes, uint64_t bits)

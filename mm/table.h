@@ -37,15 +37,25 @@ bool table_create(struct table *table, const struct table *kernel) __attribute__
 // False when there is no memory (some may have been made).
 bool table_anchor(struct table *kernel, va_t va, uint64_t bytes) __attribute__((warn_unused_result));
 
-struct slot table_find(const struct table *table, va_t va);
+// Here, so that it costs a fault no call.
+static inline struct slot table_find(const struct table *table, va_t va)
+{
+	pte_t *entry = (pte_t *)pa_pointer(table->root) + va_index(va, 2);
+	if (!pte_is_pointer(*entry))
+		return (struct slot){ entry, 2 };
+	entry = (pte_t *)pa_pointer(pte_pa(*entry)) + va_index(va, 1);
+	if (!pte_is_pointer(*entry))
+		return (struct slot){ entry, 1 };
+	return (struct slot){ (pte_t *)pa_pointer(pte_pa(*entry)) + va_index(va, 0), 0 };
+}
 
 // Maps one leaf of level_bytes(level) bytes; va and pa are aligned to it, else panics. `bits`: PTE_R/W/X/U/G and software bits; V,
 // A and D are set here. No flush is needed for a mapping that was absent.
 enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned level, uint64_t bits)
 	__attribute__((warn_unused_result));
 
-// Maps a 4 KiB leaf at `va` where table_find has just found `slot` to be empty: no second walk.
-enum table_result table_fill(struct table *table, struct slot slot, va_t va, pa_t pa, uint64_t bits) __attribute__((warn_unused_result));
+// Maps a 4 KiB leaf at an entry that table_find has just found to be empty at level 0: no second walk.
+void table_fill(pte_t *entry, pa_t pa, uint64_t bits);
 
 // Maps a range with the largest leaves that fit; all or nothing.
 enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_t bytes, uint64_t bits)

@@ -219,7 +219,7 @@ static void bury(struct walk *walk, pte_t *table, unsigned level, uint64_t va, u
 
 static inline void flush_one(const struct table *table, uint64_t va)
 {
-	uint32_t cpus = __atomic_load_n(&table->cpus, __ATOMIC_ACQUIRE);
+	uint32_t cpus = __atomic_load_n(&table->cpus, __ATOMIC_RELAXED);
 	if (cpus)
 		port_flush(table->asid, cpus, (uintptr_t)va, 1);
 }
@@ -258,9 +258,9 @@ static bool unmap_in_leaf_table(struct walk *walk, pte_t *first, uint64_t va, si
 	return true;
 }
 
-static __attribute__((noinline)) void unmap(struct table *table, struct slot slot, uint64_t va, uint64_t bytes, table_release *release,
-					    void *context)
+static __attribute__((noinline)) void unmap(struct table *table, uint64_t va, uint64_t bytes, table_release *release, void *context)
 {
+	struct slot slot = table_find(table, VA(va));
 	uint32_t cpus = __atomic_load_n(&table->cpus, __ATOMIC_ACQUIRE);
 	struct walk walk = { .table = table, .cpus = cpus, .first = UINT64_MAX, .release = release, .context = context };
 	uint64_t last = va + bytes - 1;
@@ -280,7 +280,7 @@ enum table_result table_unmap(struct table *table, va_t start, uint64_t bytes, t
 		return TABLE_NO_MEMORY;
 	struct slot slot = table_find(table, start);
 	if (slot.level > 0 || bytes > PAGE_BYTES || !unmap_one(table, slot.entry, start, release, context))
-		unmap(table, slot, start.raw, bytes, release, context);
+		unmap(table, start.raw, bytes, release, context);
 	return TABLE_OK;
 }
 
