@@ -25,12 +25,11 @@ static const char *const causes[] = {
 	[7] = "store to where there is no memory",
 };
 
-static enum access access_of(uint64_t cause)
-{
-	if (cause == CAUSE_FETCH_FAULT)
-		return ACCESS_EXECUTE;
-	return cause == CAUSE_STORE_FAULT ? ACCESS_WRITE : ACCESS_READ;
-}
+static const uint8_t access_of[] = { // page faults: what was tried
+	[CAUSE_FETCH_FAULT] = ACCESS_EXECUTE,
+	[CAUSE_LOAD_FAULT] = ACCESS_READ,
+	[CAUSE_STORE_FAULT] = ACCESS_WRITE,
+};
 
 static const struct area *area_at(const struct space *space, uint64_t va)
 {
@@ -72,30 +71,32 @@ static const char *explain(const struct space *space, enum space_result result, 
 	return why(space, va, access);
 }
 
-static void page_fault(struct process *self, const struct trapframe *frame)
+static __attribute__((noinline)) _Noreturn void bad_page(const struct trapframe *frame, enum access access, enum space_result result)
 {
-	enum access access = access_of(frame->cause);
-	enum space_result result = space_fault(&self->space, frame->value, access);
+	struct process *self = process_current();
 
-	if (result == SPACE_OK)
-		return;
 	kprintf("%s[%d]: %s 0x%lx at pc 0x%lx: %s; killed\n", self->name, self->pid,
 		access == ACCESS_WRITE ? "write to" : access == ACCESS_READ ? "read of" : "execute", frame->value, frame->pc,
 		explain(&self->space, result, frame->value, access));
 	process_exit(-1);
 }
 
-void process_fault(struct trapframe *frame)
+static __attribute__((noinline)) _Noreturn void bad_instruction(const struct trapframe *frame)
 {
 	struct process *self = process_current();
-	const char *what = "unknown exception";
+	const char *what = frame->cause < sizeof(causes) / sizeof(causes[0]) ? causes[frame->cause] : "unknown exception";
 
-	if (frame->cause == CAUSE_FETCH_FAULT || frame->cause == CAUSE_LOAD_FAULT || frame->cause == CAUSE_STORE_FAULT) {
-		page_fault(self, frame);
-		return;
-	}
-	if (frame->cause < sizeof(causes) / sizeof(causes[0]))
-		what = causes[frame->cause];
 	kprintf("%s[%d]: %s (0x%lx) at pc 0x%lx; killed\n", self->name, self->pid, what, frame->value, frame->pc);
 	process_exit(-1);
+}
+
+void process_fault(struct trapframe *frame)
+{
+	enum access access = frame->cause < sizeof(access_of) ? access_of[frame->cause] : 0;
+
+	if (!access)
+		bad_instruction(frame);
+	enum space_result result = space_fault(&process_current()->space, frame->value, access);
+	if (result != SPACE_OK)
+		bad_page(frame, access, result);
 }

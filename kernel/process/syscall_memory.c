@@ -10,19 +10,26 @@
 
 _Static_assert(PROT_READ == ACCESS_READ && PROT_WRITE == ACCESS_WRITE && PROT_EXEC == ACCESS_EXECUTE, "PROT_ bits are access bits");
 
+// Makes what sbrk just added present; when there is not enough memory, takes it back.
+static __attribute__((noinline)) int64_t touch_or_undo(struct space *space, uint64_t old, int64_t delta)
+{
+	uint64_t ignored;
+
+	if (space_touch(space, old, (uint64_t)delta, ACCESS_WRITE) == SPACE_OK)
+		return (int64_t)old;
+	if (space_sbrk(space, -delta, &ignored) != SPACE_OK)
+		process_current()->killed = true;
+	return -1;
+}
+
 int64_t call_sbrk(const uint64_t *a)
 {
-	struct space *space = &process_current()->space;
-	int64_t delta = (int64_t)a[0];
-	uint64_t old, ignored;
+	uint64_t old;
 
-	if (space_sbrk(space, delta, &old) != SPACE_OK)
+	if (space_sbrk(&process_current()->space, (int64_t)a[0], &old) != SPACE_OK)
 		return -1;
-	if ((int)a[1] == SBRK_EAGER && delta > 0 && space_touch(space, old, (uint64_t)delta, ACCESS_WRITE) != SPACE_OK) {
-		if (space_sbrk(space, -delta, &ignored) != SPACE_OK)
-			process_current()->killed = true;
-		return -1;
-	}
+	if ((int)a[1] == SBRK_EAGER && (int64_t)a[0] > 0)
+		return touch_or_undo(&process_current()->space, old, (int64_t)a[0]);
 	return (int64_t)old;
 }
 
