@@ -105,6 +105,8 @@ static void read_intc(struct machine *m, const struct fdt *fdt, const struct fdt
 static void read_registers(struct device_registers *device, const struct fdt *fdt, const struct fdt_node *node)
 {
 	struct device_registers found = { .irq = fdt_cell(fdt, node, "interrupts", 0) };
+	for (const struct fdt_node *above = node; above && found.parent == 0; above = above->parent)
+		found.parent = fdt_cell(fdt, above, "interrupt-parent", 0);
 	if (fdt_reg(fdt, node, 0, &found.start, &found.bytes) && found.start + found.bytes > found.start)
 		*device = found;
 }
@@ -112,15 +114,29 @@ static void read_registers(struct device_registers *device, const struct fdt *fd
 static void read_plic(struct machine *m, const struct fdt *fdt, const struct fdt_node *node)
 {
 	struct fdt_value wires;
-	if (m->plic.bytes)
-		return; // another NUMA node's: the devices are wired to the first
-	read_registers(&m->plic, fdt, node);
-	m->plic_sources = fdt_cell(fdt, node, "riscv,ndev", 0);
-	if (!fdt_property(fdt, node, "interrupts-extended", &wires))
+	struct machine_plic *plic = &m->plic[m->plics];
+	if (m->plics == MACHINE_PLICS)
 		return;
-	while (m->contexts < MACHINE_CONTEXTS && fdt_value_cell(wires, m->contexts * 2, &m->context[m->contexts].intc) &&
-	       fdt_value_cell(wires, m->contexts * 2 + 1, &m->context[m->contexts].cause))
-		m->contexts++;
+	read_registers(&plic->registers, fdt, node);
+	if (plic->registers.bytes == 0 || !fdt_property(fdt, node, "interrupts-extended", &wires))
+		return;
+	plic->sources = fdt_cell(fdt, node, "riscv,ndev", 0);
+	plic->phandle = fdt_cell(fdt, node, "phandle", 0);
+	while (plic->contexts < MACHINE_CONTEXTS && fdt_value_cell(wires, plic->contexts * 2, &plic->context[plic->contexts].intc) &&
+	       fdt_value_cell(wires, plic->contexts * 2 + 1, &plic->context[plic->contexts].cause))
+		plic->contexts++;
+	m->plics++;
+}
+
+// Now that all PLICs are known: the index of the device's goes into its interrupt number. Number 0 is none.
+static void resolve_interrupt(const struct machine *m, struct device_registers *device)
+{
+	for (unsigned i = 0; i < m->plics; i++)
+		if (m->plic[i].phandle == device->parent && device->irq <= m->plic[i].sources) {
+			device->irq |= i << MACHINE_PLIC_SHIFT;
+			return;
+		}
+	device->irq = 0;
 }
 
 static void read_virtio(struct machine *m, const struct fdt *fdt, const struct fdt_node *node)
@@ -195,6 +211,9 @@ const char *machine_read(struct machine *into, struct memblock *mb, const void *
 	if (!memblock_reserve(mb, PA(pa_of(tree).raw), fdt.bytes))
 		reading.error = "the device tree itself cannot be reserved";
 	into->sstc = reading.all_sstc;
+	resolve_interrupt(into, &into->uart);
+	for (unsigned i = 0; i < into->virtios; i++)
+		resolve_interrupt(into, &into->virtio[i]);
 	if (reading.error)
 		return reading.error;
 	if (mb->memory.count == 0)

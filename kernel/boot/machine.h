@@ -8,11 +8,23 @@
 
 #define MACHINE_VIRTIO   32 // the most virtio,mmio slots that are remembered
 #define MACHINE_HARTS    64
-#define MACHINE_CONTEXTS 256
+#define MACHINE_PLICS    4  // QEMU has one for each NUMA node
+#define MACHINE_CONTEXTS 64 // of one PLIC
+#define MACHINE_PLIC_SHIFT 16
 
 struct device_registers {
 	uint64_t start, bytes; // physical; 0, 0 when there is none
-	uint32_t irq;          // at the PLIC
+	uint32_t irq;          // source at its PLIC | the PLIC's index << MACHINE_PLIC_SHIFT
+	uint32_t parent;       // the PLIC's phandle
+};
+
+struct machine_plic {
+	struct device_registers registers;
+	uint32_t sources, phandle;
+	unsigned contexts;
+	struct {
+		uint32_t intc, cause; // whose interrupt input a context drives
+	} context[MACHINE_CONTEXTS];
 };
 
 struct machine {
@@ -25,13 +37,8 @@ struct machine {
 	} hart[MACHINE_HARTS];
 	struct device_registers uart;
 	unsigned uart_shift; // registers stand 2^shift bytes apart
-	struct device_registers plic;
-	uint32_t plic_sources;
-	uint32_t plic_phandle;
-	unsigned contexts;
-	struct {
-		uint32_t intc, cause; // whose interrupt input a PLIC context drives
-	} context[MACHINE_CONTEXTS];
+	unsigned plics;
+	struct machine_plic plic[MACHINE_PLICS];
 	unsigned virtios;
 	struct device_registers virtio[MACHINE_VIRTIO]; // in rising order of addresses; most are empty slots
 	struct memblock_list firmware; // reserved-memory and /memreserve/: not to be touched, nor mapped

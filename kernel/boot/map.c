@@ -75,7 +75,9 @@ static bool map_all(const struct memblock_list *ram)
 		if (!map_ram(start, around ? image : end) || (around && !map_ram(image_end, end)))
 			return false;
 	}
-	bool devices = map_device(&machine.uart) && map_device(&machine.plic);
+	bool devices = map_device(&machine.uart);
+	for (unsigned i = 0; i < machine.plics; i++)
+		devices = devices && map_device(&machine.plic[i].registers);
 	for (unsigned i = 0; i < machine.virtios; i++)
 		devices = devices && map_device(&machine.virtio[i]);
 	return devices && map_kernel();

@@ -3,8 +3,9 @@
 //	device --source n--> PLIC --context c--> supervisor-external interrupt of one hart
 //
 // The device tree lists for each context the hart (by its interrupt controller's phandle) and the input that it drives: 9 is
-// supervisor-external.
-// All sources go to CPU 0: claiming on several harts only makes them race for it; what an interrupt wakes runs on any hart.
+// supervisor-external. All sources of a PLIC go to one hart, CPU 0 if it can: claiming on several harts only makes them race for it;
+// what an interrupt wakes runs on any hart. The firmware closes a hart's contexts when it starts the hart, so each opens its own. A
+// machine of several NUMA nodes has a PLIC in each, which reaches that node's harts only.
 //
 // Source: RISC-V Platform-Level Interrupt Controller Specification 1.0.
 #include "kernel/device/plic.h"
@@ -22,60 +23,105 @@
 #define CLAIM(context)      (THRESHOLD(context) + 4)
 #define MAX_SOURCES         128
 
+static struct lock plic_lock = { .name = "plic" }; // guards the connecting: handlers, and the enable registers
 static struct {
 	bool present;
-	unsigned context; // CPU 0's
+	unsigned cpu, context; // who handles its interrupts, and the context that tells it
 	struct {
 		plic_handler *handle;
 		void *context;
 	} source[MAX_SOURCES];
-} plic;
+} plics[MACHINE_PLICS];
 
-static volatile uint32_t *reg(uint64_t offset)
+static volatile uint32_t *reg(unsigned plic, uint64_t offset)
 {
-	return (volatile uint32_t *)((volatile char *)device_pointer(machine.plic.start) + offset);
+	return (volatile uint32_t *)((volatile char *)device_pointer(machine.plic[plic].registers.start) + offset);
 }
 
-// The PLIC context that interrupts CPU 0 in supervisor mode; false when there is none.
-static bool find_context(void)
+// The interrupt controller of this CPU, as the device tree calls it.
+static uint32_t intc_of(unsigned cpu)
 {
-	for (unsigned hart = 0; hart < machine.harts; hart++) {
-		if (machine.hart[hart].hartid != cpus[0].hartid)
-			continue;
-		for (plic.context = 0; plic.context < machine.contexts; plic.context++)
-			if (machine.context[plic.context].intc == machine.hart[hart].intc &&
-			    machine.context[plic.context].cause == SUPERVISOR_EXTERNAL)
-				return CLAIM(plic.context) < machine.plic.bytes;
-	}
+	for (unsigned hart = 0; hart < machine.harts; hart++)
+		if (machine.hart[hart].hartid == cpus[cpu].hartid)
+			return machine.hart[hart].intc;
+	return 0;
+}
+
+// Looks for the first CPU that this PLIC can interrupt in supervisor mode.
+static bool find_cpu(unsigned plic)
+{
+	const struct machine_plic *tree = &machine.plic[plic];
+	for (unsigned cpu = 0; cpu < cpu_count(); cpu++)
+		for (unsigned context = 0; context < tree->contexts; context++)
+			if (tree->context[context].intc == intc_of(cpu) && tree->context[context].cause == SUPERVISOR_EXTERNAL &&
+			    CLAIM(context) < tree->registers.bytes) {
+				plics[plic].cpu = cpu;
+				plics[plic].context = context;
+				return true;
+			}
 	return false;
 }
 
 void plic_init(void)
 {
-	plic.present = machine.plic.bytes && find_context();
-	if (plic.present)
-		*reg(THRESHOLD(plic.context)) = 0;
-	else
-		kprintf("no interrupt controller for hart %lu: devices stay off\n", cpus[0].hartid);
+	for (unsigned plic = 0; plic < machine.plics; plic++) {
+		plics[plic].present = find_cpu(plic);
+		if (!plics[plic].present)
+			kprintf("no hart hears the interrupt controller at 0x%lx\n", machine.plic[plic].registers.start);
+	}
+	plic_start();
+}
+
+static void enable(unsigned plic, uint32_t source)
+{
+	*reg(plic, PRIORITY(source)) = 1;
+	*reg(plic, ENABLE(plics[plic].context) + source / 32 * 4) |= 1u << source % 32;
+}
+
+void plic_start(void)
+{
+	lock_acquire(&plic_lock);
+	for (unsigned plic = 0; plic < machine.plics; plic++) {
+		if (!plics[plic].present || plics[plic].cpu != this_cpu()->number)
+			continue;
+		*reg(plic, THRESHOLD(plics[plic].context)) = 0;
+		for (uint32_t source = 1; source < MAX_SOURCES; source++)
+			if (plics[plic].source[source].handle)
+				enable(plic, source);
+	}
+	lock_release(&plic_lock);
 }
 
 bool plic_connect(uint32_t irq, plic_handler *handler, void *context)
 {
-	if (!plic.present || irq == 0 || irq >= MAX_SOURCES || irq > machine.plic_sources || plic.source[irq].handle)
+	unsigned plic = irq >> MACHINE_PLIC_SHIFT, source = irq & ((1u << MACHINE_PLIC_SHIFT) - 1);
+	if (source == 0 || source >= MAX_SOURCES || plic >= machine.plics || !plics[plic].present)
 		return false;
-	plic.source[irq].context = context;
-	plic.source[irq].handle = handler;
-	*reg(PRIORITY(irq)) = 1;
-	*reg(ENABLE(plic.context) + irq / 32 * 4) |= 1u << irq % 32;
-	return true;
+	lock_acquire(&plic_lock);
+	bool free = plics[plic].source[source].handle == NULL;
+	if (free) {
+		plics[plic].source[source].context = context;
+		plics[plic].source[source].handle = handler;
+		enable(plic, source);
+	}
+	lock_release(&plic_lock);
+	return free;
+}
+
+static void serve(unsigned plic)
+{
+	uint32_t source;
+	volatile uint32_t *claim = reg(plic, CLAIM(plics[plic].context));
+	while ((source = *claim) != 0) {
+		if (source < MAX_SOURCES && plics[plic].source[source].handle)
+			plics[plic].source[source].handle(plics[plic].source[source].context);
+		*claim = source; // complete
+	}
 }
 
 void plic_interrupt(void)
 {
-	uint32_t irq;
-	while ((irq = *reg(CLAIM(plic.context))) != 0) {
-		if (irq < MAX_SOURCES && plic.source[irq].handle)
-			plic.source[irq].handle(plic.source[irq].context);
-		*reg(CLAIM(plic.context)) = irq; // complete
-	}
+	for (unsigned plic = 0; plic < machine.plics; plic++)
+		if (plics[plic].present && plics[plic].cpu == this_cpu()->number)
+			serve(plic);
 }
