@@ -97,6 +97,10 @@ void process_fault(struct trapframe *frame)
 	if (!access)
 		bad_instruction(frame);
 	enum space_result result = space_fault(&process_current()->space, frame->value, access);
+	if (result == SPACE_NO_MEMORY) {
+		memory_reclaim();
+		result = space_fault(&process_current()->space, frame->value, access);
+	}
 	if (result != SPACE_OK)
 		bad_page(frame, access, result);
 }

@@ -85,6 +85,13 @@ static void fill(struct meminfo *info)
 	fill_process(&info->process, &process_current()->space);
 }
 
+void memory_reclaim(void)
+{
+	stack_trim();
+	kmem_reap();
+	page_drain();
+}
+
 int64_t call_meminfo(const uint64_t *a)
 {
 	struct meminfo info = { 0 };
@@ -92,11 +99,8 @@ int64_t call_meminfo(const uint64_t *a)
 
 	if (flags & ~MEMINFO_EXACT)
 		return -1;
-	if (flags & MEMINFO_EXACT) {
-		stack_trim(0);
-		kmem_reap();
-		page_drain();
-	}
+	if (flags & MEMINFO_EXACT)
+		memory_reclaim();
 	fill(&info);
 	return result_of(space_copy_out(&process_current()->space, a[0], &info, sizeof(info)));
 }

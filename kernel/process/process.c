@@ -22,7 +22,6 @@
 #include "kernel/machine/sbi.h"
 #include "kernel/machine/translation.h"
 
-#define STACKS_KEPT  8
 #define DEFAULT_INIT "/init"
 
 static void adopt(struct process *parent, struct process *child) // process_lock held
@@ -233,7 +232,6 @@ int process_wait(uint64_t status_address)
 	lock_release(&process_lock);
 	sched_wait_until_off();
 	process_discard(child);
-	stack_trim(STACKS_KEPT);
 	return pid;
 }
 

@@ -56,6 +56,7 @@ int process_kill(int pid);                                    // 0, or -1
 int process_exec(const char *path, char *const argv[]);       // kernel pointers; argc on success, -1 otherwise
 void process_kill_foreground(void);                           // ^C
 void process_list(void);                                      // ^P: to the console
+void memory_reclaim(void);                                    // gives back all memory that is only kept for speed
 void memory_report(void);                                     // ^T: to the console
 
 // The rest is for kernel/process only.

@@ -50,4 +50,4 @@ void sched_wait_until_off(void);                  // returns when every zombie s
 void *stack_take(void);
 void stack_put(void *stack);
 void stack_put_locked(void *stack); // sched_lock held; the stack may be in use until that is released
-void stack_trim(size_t keep);       // gives back all but `keep` unused stacks
+void stack_trim(void);              // gives back all unused stacks

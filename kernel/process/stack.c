@@ -6,23 +6,22 @@
 // An unused stack holds the link to the next one in its lowest word. The list belongs to sched_lock, which a process that ends holds until
 // the next one runs: so it can give back the stack that it still stands on, and nobody can take it too early.
 //
-// Weakness: after many processes lived at once, their stacks stay until the next process_wait trims them to a few.
+// Weakness: after many processes lived at once (at most NPROC), their stacks stay until memory is short. To give one back each time would
+// flush all harts' TLBs each time, and the harts would wait for one another.
 #include "kernel/process/sched.h"
 
 #include "mm/vmalloc.h"
 
 static void **unused;       // sched_lock
-static size_t unused_count; // sched_lock
 
-static void *take_unused(size_t keep)
+static void *take_unused(void)
 {
 	void **stack = NULL;
 
 	lock_acquire(&sched_lock);
-	if (unused_count > keep) {
+	if (unused) {
 		stack = unused;
 		unused = *stack;
-		unused_count--;
 	}
 	lock_release(&sched_lock);
 	return stack;
@@ -30,7 +29,7 @@ static void *take_unused(size_t keep)
 
 void *stack_take(void)
 {
-	void *stack = take_unused(0);
+	void *stack = take_unused();
 
 	return stack ? stack : vmalloc(KERNEL_STACK_BYTES);
 }
@@ -39,7 +38,6 @@ void stack_put_locked(void *stack)
 {
 	*(void **)stack = unused;
 	unused = stack;
-	unused_count++;
 }
 
 void stack_put(void *stack)
@@ -49,12 +47,10 @@ void stack_put(void *stack)
 	lock_release(&sched_lock);
 }
 
-void stack_trim(size_t keep)
+void stack_trim(void)
 {
 	void *stack;
 
-	if (__atomic_load_n(&unused_count, __ATOMIC_RELAXED) <= keep)
-		return;
-	while ((stack = take_unused(keep)))
+	while ((stack = take_unused()))
 		vfree(stack);
 }
