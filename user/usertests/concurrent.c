@@ -262,6 +262,25 @@ SLOW_TEST(paths_race)
 	EXPECT(unlink("a"), 0);
 }
 
+// A directory is removed while others open it and go into it.
+TEST(directory_goes)
+{
+	for (int round = 0; round < 20; round++) {
+		EXPECT(mkdir("d"), 0);
+		for (int child = 0; child < 3; child++)
+			if (fork_or_fail() == 0) {
+				int file = open("d", child == 0 ? O_RDONLY : O_RDWR);
+
+				CHECK(file < 0 || child == 0);
+				if (chdir("d") == 0)
+					open("f", O_RDONLY);
+				exit(0);
+			}
+		EXPECT(unlink("d"), 0);
+		reap(3);
+	}
+}
+
 SLOW_TEST(sync_while_writing)
 {
 	for (int child = 0; child < 3; child++)

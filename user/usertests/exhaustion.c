@@ -131,6 +131,44 @@ SLOW_TEST(memory_for_calls)
 	unlink("f");
 }
 
+static void exec_with_little(int spare)
+{
+	volatile char stack[3 * PAGE];
+	char *arguments[] = { "echo", "x", 0 };
+
+	for (uint i = 0; i < sizeof(stack); i += PAGE / 2)
+		stack[i] = 1; // ours alone, before there is nothing left
+	close(1);
+	for (int step = MB; step >= PAGE; step /= 16)
+		while (sys_sbrk(step, 1) != SBRK_ERROR)
+			;
+	sbrk(-spare * PAGE);
+	exec("/echo", arguments);
+	exit(9);
+}
+
+// exec with ever more pages left, from none: it works, fails or the process dies, and everything comes back.
+SLOW_TEST(memory_for_exec)
+{
+	char *start = sbrk(0);
+	int status, worked = 0;
+
+	while (sys_sbrk(MB, 1) != SBRK_ERROR)
+		;
+	sbrk(-2 * MB); // the children use up the rest
+	for (int spare = 0; spare < 32; spare++) {
+		int pid = fork_or_fail();
+
+		if (pid == 0)
+			exec_with_little(spare);
+		CHECK(wait(&status) == pid);
+		EXPECT(status == 9 || status == 0 || status == -1, 1);
+		worked += status == 0;
+	}
+	CHECK(worked > 0);
+	sbrk((int)(start - (char *)sbrk(0)));
+}
+
 // Several at once: some of them die, all that remains is well.
 SLOW_TEST(memory_by_many)
 {

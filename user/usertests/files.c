@@ -98,6 +98,38 @@ SLOW_TEST(big_file)
 	EXPECT(unlink("f"), 0);
 }
 
+// A file of the largest size takes no byte more.
+SLOW_TEST(biggest_file)
+{
+	int file = open("f", O_RDWR | O_CREATE), written;
+	uint64 blocks = 0;
+	struct stat st;
+
+	while (blocks < MAXFILE && (written = write(file, buffer, BSIZE)) == BSIZE)
+		blocks++;
+	CHECK(blocks == MAXFILE || written <= 0); // or the disk is full
+	CHECK(write(file, buffer, 1) <= 0 || blocks < MAXFILE);
+	EXPECT(fstat(file, &st), 0);
+	CHECK(st.size / BSIZE == blocks);
+	close(file);
+	EXPECT(unlink("f"), 0);
+}
+
+// Writes that fail half-way take no blocks with them: far more of them than the disk has blocks.
+SLOW_TEST(failed_writes)
+{
+	for (int i = 0; i < 5000; i++) {
+		int file = open("f", O_WRONLY | O_CREATE);
+
+		CHECK(file >= 0);
+		EXPECT(write(file, (void *)0x8000000000, BSIZE), -1);
+		close(file);
+		EXPECT(unlink("f"), 0);
+	}
+	write_file("f", buffer, sizeof(buffer));
+	EXPECT(unlink("f"), 0);
+}
+
 TEST(overwrite_middle)
 {
 	int file;
