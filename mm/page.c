@@ -97,6 +97,7 @@ static void look_at_poison(pa_t block, unsigned order)
 // The block is the caller's now.
 static inline pa_t hand_out(pa_t block, unsigned order, unsigned flags)
 {
+	port_shadow_pages(pa_pointer(block), PAGE_BYTES << order, true);
 	if (MM_CHECK >= 1)
 		look_at_poison(block, order);
 	return flags & PAGE_ZERO ? fill_block(block, order) : block;
@@ -150,6 +151,7 @@ static __attribute__((noinline)) void give_back(pa_t block, uint32_t old)
 		page->state = old;
 		misuse(&FREE, block);
 	}
+	port_shadow_pages(pa_pointer(block), PAGE_BYTES << was.order, false);
 	if (MM_CHECK >= 1)
 		poison(frame_of(page), 1u << was.order);
 	struct zone *zone = zone_of(frame_of(page));
@@ -191,6 +193,7 @@ void page_free(pa_t block)
 		give_back(block, old);
 		return;
 	}
+	port_shadow_pages(pa_pointer(block), PAGE_BYTES, false);
 	if (MM_CHECK >= 1)
 		poison(frame_of(page), 1);
 	cache_put(block);
