@@ -47,6 +47,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	left = size;
 	const struct heap_ops *ops = HEAPS[from_input(heaps)];
 	uint64_t fail_after = from_input(256);
-	(void)heap_model_run(ops, from_input, (unsigned)(left / 2), fail_after ? fail_after : UINT64_MAX);
+	(void)heap_model_run(ops, from_input, (unsigned)(left / 2), fail_after ? fail_after : UINT64_MAX - 1);
 	return 0;
 }

@@ -40,15 +40,15 @@ void *heap_model_arena(void)
 	return memory;
 }
 
-size_t heap_model_machine(void)
+size_t heap_model_machine(unsigned mib)
 {
 	static struct memblock mb;
-	struct page_config config = { .dma_limit = PA(0x81000000), .cpus = 4, .reserve = 16 };
+	struct page_config config = { .dma_limit = PA(0x80400000), .cpus = 4, .reserve = 16 };
 
 	slab_forget();
 	host_reset();
 	memset(&mb, 0, sizeof mb);
-	host_ram(0x80000000, (uint64_t)32 << 20, &mb);
+	host_ram(0x80000000, (uint64_t)mib << 20, &mb);
 	EXPECT(page_init(&mb, &config));
 	return page_free_count();
 }
@@ -192,7 +192,7 @@ static void finish(struct model *model)
 bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned steps, uint64_t fail_after)
 {
 	static struct model model;
-	size_t pages = heap_model_machine(), reserved = host_reserved();
+	size_t pages = heap_model_machine(fail_after == UINT64_MAX ? 32 : 8), reserved = host_reserved();
 
 	draw = from;
 	model = (struct model){ .may_fail = fail_after != UINT64_MAX };

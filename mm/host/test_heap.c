@@ -34,7 +34,7 @@ const char *__asan_default_options(void)
 
 static __attribute__((noinline)) void expect_refusals(const struct heap_ops *ops)
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 
 	EXPECT(heap && heap_named(ops->name) == ops);
@@ -57,7 +57,7 @@ TEST(heap_empty_requests)
 TEST(heap_too_small_an_arena)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		heap_model_machine();
+		heap_model_machine(32);
 		for (size_t bytes = 0; bytes < 64; bytes += 8)
 			EXPECT(!heap_create(*ops, heap_model_arena(), bytes));
 		EXPECT(!heap_create(*ops, (char *)heap_model_arena() + 8, HEAP_MODEL_ARENA - 8));
@@ -67,7 +67,7 @@ TEST(heap_too_small_an_arena)
 // Each mistake of a caller panics with a rule that names it.
 static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *first = heap_alloc(heap, 100), *middle = heap_alloc(heap, 100), *last = heap_alloc(heap, 100);
 
@@ -91,7 +91,7 @@ TEST(heap_mistakes)
 // At level 1 a write past a block's end is seen when the block is freed.
 static __attribute__((noinline)) void overrun(const struct heap_ops *ops)
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *heap = heap_create(ops, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *above = heap_alloc(heap, 33), *below = heap_alloc(heap, 33);
 
@@ -129,7 +129,7 @@ TEST(heap_observer_sees_every_block)
 	static const struct heap_observer observer = { count_given, count_taken };
 
 	for (const struct heap_ops *const *ops = HEAPS; *ops && MM_CHECK > 0; ops++) {
-		heap_model_machine();
+		heap_model_machine(32);
 		struct heap *heap = heap_create(*ops, heap_model_arena(), HEAP_MODEL_ARENA);
 
 		heap_observer = &observer;
@@ -147,7 +147,7 @@ TEST(heap_observer_sees_every_block)
 TEST(kmalloc_over_every_heap)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		heap_model_machine();
+		heap_model_machine(32);
 		EXPECT(kmalloc_init((*ops)->name));
 		EXPECT(kmalloc_heap()->ops == *ops);
 		char *block = kmalloc(10), *zeroed = kzalloc(300);
@@ -168,7 +168,7 @@ TEST(kmalloc_over_every_heap)
 TEST(fault_heap_refuses_the_nth)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
-		heap_model_machine();
+		heap_model_machine(32);
 		struct fault_heap fault;
 		struct heap *heap = fault_create(&fault, heap_create(*ops, heap_model_arena(), HEAP_MODEL_ARENA));
 		void *one = heap_alloc(heap, 64), *two = heap_realloc(heap, NULL, 64);
@@ -201,7 +201,7 @@ TEST(freelist_policies)
 	static const size_t sizes[3] = { 600, 200, 400 };
 
 	for (unsigned i = 0; i < 4; i++) {
-		heap_model_machine();
+		heap_model_machine(32);
 		struct heap *heap = heap_create(expected[i].ops, heap_model_arena(), HEAP_MODEL_ARENA);
 		char *hole[3];
 
@@ -224,7 +224,7 @@ TEST(freelist_policies)
 
 TEST(freelist_gives_regions_back)
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	size_t reserved = host_reserved();
 	struct heap *heap = heap_create(&heap_best_fit, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *block[20];
@@ -245,7 +245,7 @@ TEST(freelist_gives_regions_back)
 
 TEST(bump_takes_back_the_last)
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *heap = heap_create(&heap_bump, heap_model_arena(), HEAP_MODEL_ARENA);
 	char *keep = heap_alloc(heap, 24), *one = heap_alloc(heap, 100), *two = heap_alloc(heap, 200), *three = heap_alloc(heap, 300);
 
@@ -269,7 +269,7 @@ static struct block *block_of(void *payload) // of the free list, below what the
 
 static struct freelist *some_freelist(void *block[4])
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *heap = heap_create(&heap_first_fit, heap_model_arena(), HEAP_MODEL_ARENA);
 
 	for (unsigned i = 0; i < 4; i++)
@@ -317,7 +317,7 @@ TEST(freelist_invariants)
 
 TEST(bump_invariants)
 {
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *heap = heap_create(&heap_bump, heap_model_arena(), HEAP_MODEL_ARENA);
 	struct bump *bump = (struct bump *)heap;
 	struct bump_piece *piece = NULL;
@@ -367,7 +367,7 @@ TEST(heap_invariants)
 	EXPECT_VERDICT(heap_check(&heap), "H2"); // empty, too
 	if (MM_CHECK == 0)
 		return;
-	heap_model_machine();
+	heap_model_machine(32);
 	struct heap *whole = heap_create(&heap_first_fit, heap_model_arena(), HEAP_MODEL_ARENA);
 	volatile size_t *block = heap_alloc(whole, 64);
 	block[-4] = SIZE_MAX / 2; // the tag's bytes
