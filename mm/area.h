@@ -35,7 +35,7 @@ void area_drop(struct space *space, struct area **link);
 // The bits of a leaf that has all the rights of the area. Without any right: readable, but not by user mode.
 static inline uint64_t area_bits(const struct area *area)
 {
-	_Static_assert(ACCESS_READ << 1 == PTE_R && ACCESS_WRITE << 1 == PTE_W && ACCESS_EXECUTE << 1 == PTE_X, "rights are PTE bits, shifted");
+	_Static_assert(ACCESS_READ << 1 == PTE_R && ACCESS_WRITE << 1 == PTE_W && ACCESS_EXECUTE << 1 == PTE_X, "PTE bits, shifted");
 	return area->rights ? PTE_U | (uint64_t)area->rights << 1 : PTE_R;
 }
 

@@ -8,9 +8,9 @@
 //      sbrk     -----------> space_sbrk
 //      fork     -----------> space_fork ---------------> table_copy, with a page shared for each leaf
 //
-//   Nothing here gives a page to anybody: pages come at the first touch, in space_fault.c. An area says what a page may become; a leaf never
-//   has more rights than its area, and a private page that somebody else may hold as well is mapped without PTE_W, with PTE_COW when
-//   the area may be written.
+//   Nothing here gives a page to anybody: pages come at the first touch, in space_fault.c. An area says what a page may become; a leaf
+//   never has more rights than its area, and a private page that somebody else may hold as well is mapped without PTE_W, with PTE_COW
+//   when the area may be written.
 //
 //   Invariants (areas: A1.. in area.c; tables: T1.. in table.c):
 //   S1  a leaf lies in an area, at level 0, and its page is allocated
@@ -287,25 +287,27 @@ enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old)
 // ---- fork
 
 // The same pages for both: neither may write to them now, where one could before.
-static struct table_cloned share_leaves(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level)
+static unsigned share_leaves(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level, bool *narrowed)
 {
 	(void)va, (void)level;
-	struct table_cloned cloned = { 0, false };
+	unsigned shared = 0;
+	uint64_t writable = 0;
 	for (const pte_t *end = from + count; from < end; from++, to++) {
 		uint64_t raw = from->raw;
 		if (!(raw & PTE_V))
 			continue;
+		writable |= raw;
 		if (raw & PTE_W) {
 			raw = (raw & ~(uint64_t)PTE_W) | PTE_COW;
 			from->raw = raw;
-			cloned.narrowed = true;
 		}
 		to->raw = raw;
-		cloned.leaves++;
+		shared++;
 		page_share(pte_pa((pte_t){ raw }));
 	}
-	*(size_t *)context += cloned.leaves;
-	return cloned;
+	*(size_t *)context += shared;
+	*narrowed = writable & PTE_W;
+	return shared;
 }
 
 static bool fork_area(struct space *child, struct space *parent, const struct area *area, struct area **link)

@@ -34,10 +34,10 @@ struct source_ops {
 	void (*put)(struct source *source);
 	// Reads `bytes` bytes at `offset` into `to`; what lies past the file's end is zeroed. False on an I/O error.
 	bool (*read)(struct source *source, uint64_t offset, void *to, size_t bytes);
-	// The file's own cached page for the page-aligned `offset`, with a reference taken for the caller. For reading only (a private
-	// area maps it without PTE_W); NULL op or PA_NONE: use `read`.
+	// The file's own cached page for the page-aligned `offset`, with a reference taken for the caller. For reading only (a
+	// private area maps it without PTE_W); NULL op or PA_NONE: use `read`.
 	pa_t (*borrow)(struct source *source, uint64_t offset);
-	// As borrow, for a shared writable area: the file keeps this page in place until every `unpin`, whose `dirty` says that it was written.
+	// As borrow, for a shared area: the file keeps this page in place until every `unpin`, whose `dirty` says that it was written.
 	pa_t (*pin)(struct source *source, uint64_t offset);
 	void (*unpin)(struct source *source, uint64_t offset, pa_t page, bool dirty);
 };
@@ -76,7 +76,8 @@ enum space_result space_add(struct space *space, uint64_t start, uint64_t bytes,
 // The fault decision: makes [va] accessible for `access` or says why not. Called by the trap handler and by the copies below.
 enum space_result space_fault(struct space *space, uint64_t va, enum access access) __attribute__((warn_unused_result));
 
-// A child's copy into an empty space: private pages become copy-on-write in both, shared ones stay shared. On failure `child` is empty again.
+// A child's copy into an empty space: private pages become copy-on-write in both, shared ones stay shared. On failure `child` is empty
+// again.
 enum space_result space_fork(struct space *child, struct space *parent) __attribute__((warn_unused_result));
 
 // Moves the program break by `delta` bytes, lazily. *old gets the break before. SPACE_BAD: below heap_start or into something else;

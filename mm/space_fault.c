@@ -14,6 +14,8 @@
 #include "page.h"
 #include "shared.h"
 
+#define NOT_INLINE __attribute__((noinline)) // so that the common way, a page of zeroes, saves few registers
+
 // The area that allows `access` at the page `va`: it holds the page, or is a stack that may grow down to it, for nothing else is in the
 // way. NULL: there is none.
 static struct area *area_for(const struct space *space, uint64_t va, enum access access)
@@ -80,8 +82,8 @@ static uint64_t right_bits(enum access access)
 	return PTE_V | PTE_U | (access == ACCESS_WRITE ? PTE_W : access == ACCESS_EXECUTE ? PTE_X : PTE_R);
 }
 
-static __attribute__((noinline)) enum space_result fault_present(const struct space *space, const struct area *area, pte_t *leaf, uint64_t va,
-								  enum access access)
+static NOT_INLINE enum space_result fault_present(const struct space *space, const struct area *area, pte_t *leaf, uint64_t va,
+						  enum access access)
 {
 	uint64_t right = right_bits(access);
 	if ((leaf->raw & right) == right) {
@@ -98,8 +100,7 @@ static __attribute__((noinline)) enum space_result fault_present(const struct sp
 }
 
 // A page of a source for a private area. *bits: the leaf's, narrowed when the page is a borrowed one.
-static __attribute__((noinline)) enum space_result source_page(const struct area *area, uint64_t skip, enum access access, pa_t *page,
-							       uint64_t *bits)
+static NOT_INLINE enum space_result source_page(const struct area *area, uint64_t skip, enum access access, pa_t *page, uint64_t *bits)
 {
 	struct source *source = area->source;
 	uint64_t offset = area->offset + skip, bytes = area->source_bytes - skip;
@@ -121,8 +122,7 @@ static __attribute__((noinline)) enum space_result source_page(const struct area
 }
 
 // The page of a shared area. *bits: the leaf's, without PTE_W until the first write.
-static __attribute__((noinline)) enum space_result shared_page(const struct area *area, uint64_t skip, enum access access, pa_t *page,
-							       uint64_t *bits)
+static NOT_INLINE enum space_result shared_page(const struct area *area, uint64_t skip, enum access access, pa_t *page, uint64_t *bits)
 {
 	struct source *source = area->source;
 	*page = source->ops->pin(source, area->offset + skip);

@@ -77,12 +77,8 @@ enum table_result table_protect(struct table *table, va_t start, uint64_t bytes,
 
 // Asked for each run of `count` neighbouring entries that table_copy meets, the first of which maps `va`; those of a run at level 0 may
 // be invalid, above it there is one leaf at a time. Stores in to[i] what the copy shall hold, or nothing; may narrow from[i] (e.g.
-// drop PTE_W). Answers how many entries it stored and whether it narrowed any.
-struct table_cloned {
-	unsigned leaves;
-	bool narrowed;
-};
-typedef struct table_cloned table_clone(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level);
+// drop PTE_W) and then sets *narrowed. Returns how many entries it stored.
+typedef unsigned table_clone(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level, bool *narrowed);
 
 // Copies the leaves of a range into `to`, which has nothing mapped there. On TABLE_NO_MEMORY what was copied so far stays, for the
 // caller to unmap. Flushes the source once, from the first to the last run in which `clone` narrowed an entry.

@@ -347,13 +347,14 @@ static bool copy_below(struct copy *copy, pa_t to, pte_t *to_entry, pte_t from, 
 // One leaf, or a run of them in a level-0 table. Returns how many entries of the copy are in use now.
 static unsigned copy_leaves(struct copy *copy, pte_t *to, pte_t *from, size_t count, unsigned level, uint64_t va)
 {
-	struct table_cloned cloned = copy->clone(copy->context, from, to, count, VA(va), level);
-	if (cloned.narrowed) {
+	bool narrowed = false;
+	unsigned copied = copy->clone(copy->context, from, to, count, VA(va), level, &narrowed);
+	if (narrowed) {
 		forget_later(&copy->walk, va, 0);
 		forget_later(&copy->walk, va + (count - 1) * level_bytes(level), level_bytes(level) - 1);
 	}
 	copy->to->large |= level > 0;
-	return cloned.leaves;
+	return copied;
 }
 
 // Copies [va, last] from the table `from` into the table `to` of the same level.

@@ -8,6 +8,8 @@
 
 // The fuzzer is built of one file and mm's own.
 #include "mmu.c"
+#include "model_file.c"
+#include "model_shadow.c"
 #include "space_model.c"
 
 static const uint8_t *input;

@@ -13,133 +13,15 @@
 #include "../heap.h"
 #include "../page.h"
 #include "../slab.h"
-#include "../space.h"
 #include "mmu.h"
+#include "model_shadow.h"
 #include "test.h"
 
-#define RAM_START  0x80000000u
-#define RAM_BYTES  ((uint64_t)12 << 20)
-#define SPACES     5
-#define FILES      3
-#define FILE_PAGES 12
-#define FILE_BYTES (FILE_PAGES * PAGE_BYTES - 1234)
-#define TEXT       0x10000u
-#define HEAP       0x40000u
-#define SLOTS      2048
-
-// ---- files
-
-struct file {
-	struct source source;
-	unsigned users;
-	uint8_t bytes[FILE_PAGES * 4096];
-	pa_t page[FILE_PAGES];
-	unsigned pins[FILE_PAGES];
-	bool dirty[FILE_PAGES];
-};
-static struct file files[FILES];
-static bool io_fails;
-
-static void file_get(struct source *source)
-{
-	((struct file *)source)->users++;
-}
-
-static void file_put(struct source *source)
-{
-	EXPECT(((struct file *)source)->users-- > 0);
-}
-
-static bool file_read(struct source *source, uint64_t offset, void *to, size_t bytes)
-{
-	struct file *file = (struct file *)source;
-	if (io_fails)
-		return false;
-	memset(to, 0, bytes);
-	if (offset < FILE_BYTES)
-		memcpy(to, file->bytes + offset, bytes < FILE_BYTES - offset ? bytes : FILE_BYTES - offset);
-	return true;
-}
-
-static pa_t file_page(struct source *source, uint64_t offset)
-{
-	struct file *file = (struct file *)source;
-	size_t i = offset / PAGE_BYTES;
-	EXPECT(offset % PAGE_BYTES == 0);
-	if (io_fails || i >= FILE_PAGES)
-		return PA_NONE;
-	if (pa_is_none(file->page[i])) {
-		file->page[i] = page_alloc(0, 0);
-		if (!pa_is_none(file->page[i]))
-			EXPECT(file_read(source, offset, pa_pointer(file->page[i]), PAGE_BYTES));
-	}
-	return file->page[i];
-}
-
-static pa_t file_borrow(struct source *source, uint64_t offset)
-{
-	pa_t page = file_page(source, offset);
-	if (!pa_is_none(page))
-		page_share(page);
-	return page;
-}
-
-static pa_t file_pin(struct source *source, uint64_t offset)
-{
-	pa_t page = file_page(source, offset);
-	if (!pa_is_none(page))
-		((struct file *)source)->pins[offset / PAGE_BYTES]++;
-	return page;
-}
-
-static void file_drop(struct file *file, size_t i)
-{
-	if (!pa_is_none(file->page[i]))
-		page_free(file->page[i]);
-	file->page[i] = PA_NONE;
-}
-
-static void file_unpin(struct source *source, uint64_t offset, pa_t page, bool dirty)
-{
-	struct file *file = (struct file *)source;
-	size_t i = offset / PAGE_BYTES, bytes = FILE_BYTES - i * PAGE_BYTES < PAGE_BYTES ? FILE_BYTES - i * PAGE_BYTES : PAGE_BYTES;
-	EXPECT(page.raw == file->page[i].raw && file->pins[i] > 0);
-	file->dirty[i] |= dirty;
-	if (--file->pins[i])
-		return;
-	if (file->dirty[i])
-		memcpy(file->bytes + i * PAGE_BYTES, pa_pointer(page), bytes);
-	EXPECT(memcmp(file->bytes + i * PAGE_BYTES, pa_pointer(page), bytes) == 0); // a write that nobody told of
-	file->dirty[i] = false;
-	file_drop(file, i);
-}
-
-static const struct source_ops file_ops[FILES] = {
-	{ .get = file_get, .put = file_put, .read = file_read, .borrow = file_borrow },
-	{ .get = file_get, .put = file_put, .read = file_read },
-	{ .get = file_get, .put = file_put, .read = file_read, .pin = file_pin, .unpin = file_unpin },
-};
-
-// ---- the shadow
-
-struct bytes { // of one page; shared by all who see the same memory
-	unsigned users;
-	uint8_t at[4096];
-};
-
-struct shadow_page {
-	uint64_t va;
-	bool mapped, shared;
-	uint8_t rights, most, kind;
-	struct bytes *bytes;
-};
-
-struct shadow {
-	bool used;
-	struct space space;
-	struct shadow_page page[SLOTS];
-	uint64_t heap_end;
-};
+#define RAM_START 0x80000000u
+#define RAM_BYTES ((uint64_t)12 << 20)
+#define SPACES    5
+#define TEXT      0x10000u
+#define HEAP      0x40000u
 
 static struct memblock mb;
 static struct table kernel;
@@ -150,94 +32,6 @@ static unsigned cpus, next_asid;
 static size_t free_before; // 0: not booted yet
 static uint64_t last_place;
 static bool scarce; // memory or I/O may fail in this step
-
-// The record of a page; one that is not mapped when there is none. It may be written only with `make`.
-static struct shadow_page *record_at(struct shadow *s, uint64_t va, bool make)
-{
-	static struct shadow_page none;
-	struct shadow_page *unused = NULL;
-	va &= ~(uint64_t)4095;
-	for (size_t i = va / 4096 * 0x9e3779b1 % SLOTS, n = 0; n < SLOTS; n++, i = (i + 1) % SLOTS) {
-		struct shadow_page *page = &s->page[i];
-		if (page->mapped && page->va == va)
-			return page;
-		if (!page->mapped && !unused)
-			unused = page;
-		if (!page->va)
-			break;
-	}
-	none = (struct shadow_page){ 0 };
-	if (make && !unused)
-		test_fail(__FILE__, __LINE__, "the shadow has no room for another page");
-	return make ? unused : &none;
-}
-
-static struct shadow_page *page_at(struct shadow *s, uint64_t va)
-{
-	return record_at(s, va, false);
-}
-
-static bool mapped(struct shadow *s, uint64_t va)
-{
-	return page_at(s, va)->mapped;
-}
-
-static struct bytes *new_bytes(void)
-{
-	struct bytes *bytes = calloc(1, sizeof *bytes);
-	bytes->users = 1;
-	return bytes;
-}
-
-static void drop_bytes(struct bytes *bytes)
-{
-	if (--bytes->users == 0)
-		free(bytes);
-}
-
-static void shadow_unmap(struct shadow_page *page)
-{
-	if (!page->mapped)
-		return;
-	page->mapped = false;
-	drop_bytes(page->bytes);
-	page->bytes = NULL;
-}
-
-// Private when bytes is NULL.
-static struct shadow_page *shadow_map(struct shadow *s, uint64_t va, unsigned kind, unsigned rights, struct bytes *bytes)
-{
-	EXPECT(!mapped(s, va));
-	struct shadow_page *page = record_at(s, va, true);
-	rights |= rights & ACCESS_WRITE ? ACCESS_READ : 0;
-	*page = (struct shadow_page){ va, true, bytes != NULL, (uint8_t)rights, 7, (uint8_t)kind, bytes ? bytes : new_bytes() };
-	return page;
-}
-
-static void shadow_fill(struct shadow_page *page, const struct file *file, uint64_t offset, uint64_t bytes)
-{
-	for (uint64_t i = 0; i < 4096 && i < bytes; i++)
-		page->bytes->at[i] = offset + i < FILE_BYTES ? file->bytes[offset + i] : 0;
-}
-
-// What an access to the page should say, after growing the stack if that is due.
-static bool may(struct shadow *s, uint64_t va, unsigned access)
-{
-	va &= ~(uint64_t)4095;
-	if (va >= SPACE_END)
-		return false;
-	if (!mapped(s, va) && va >= SPACE_STACK_TOP - SPACE_STACK_MAX && va < SPACE_STACK_TOP) {
-		uint64_t above = va;
-		while (above < SPACE_STACK_TOP && !mapped(s, above))
-			above += 4096;
-		struct shadow_page *stack = page_at(s, above), lowest = *stack;
-		if (above == SPACE_STACK_TOP || lowest.kind != AREA_STACK || lowest.shared || !(lowest.rights & access) || mapped(s, va - 4096))
-			return false;
-		for (uint64_t new = va; new < above; new += 4096)
-			shadow_map(s, new, AREA_STACK, lowest.rights, NULL);
-	}
-	return mapped(s, va) && (page_at(s, va)->rights & access);
-}
 
 // ---- drawing
 
@@ -252,9 +46,9 @@ static struct shadow *any_space(void)
 static uint64_t new_place(struct shadow *s)
 {
 	for (int tries = 0; tries < 64; tries++) {
-		const struct shadow_page *page = &s->page[draw(SLOTS)];
+		const struct shadow_page *page = &s->page[draw(SHADOW_SLOTS)];
 		for (int step = 0; step < 64 && !page->mapped; step++)
-			page = page == &s->page[SLOTS - 1] ? s->page : page + 1;
+			page = page == &s->page[SHADOW_SLOTS - 1] ? s->page : page + 1;
 		if (page->mapped)
 			return page->va + draw(4096) + (draw(8) ? 0 : draw(2) ? 4096 : -4096);
 	}
@@ -298,11 +92,11 @@ static void step_access(struct shadow *s)
 		enum space_result result = space_fault(&s->space, va, accesses[kind]);
 		if (scarce && (result == SPACE_NO_MEMORY || result == SPACE_IO))
 			return;
-		if (!took_place(result, may(s, va, accesses[kind]) ? SPACE_OK : SPACE_BAD))
+		if (!took_place(result, shadow_allows(s, va, accesses[kind]) ? SPACE_OK : SPACE_BAD))
 			return;
 	}
-	EXPECT(may(s, va, accesses[kind]));
-	uint8_t *there = pa_pointer(PA(pa)), *shadow = &page_at(s, va)->bytes->at[va & 4095];
+	EXPECT(shadow_allows(s, va, accesses[kind]));
+	uint8_t *there = pa_pointer(PA(pa)), *shadow = &shadow_at(s, va)->bytes->at[va & 4095];
 	EXPECT(memcmp(there - (va & 4095), shadow - (va & 4095), 4096) == 0); // all of it: a stale page may differ in one byte
 	if (kind == MMU_STORE)
 		*there = *shadow = (uint8_t)draw(256);
@@ -317,10 +111,10 @@ static void step_copy_out(struct shadow *s)
 	size_t skew = draw(8);
 	bytes -= bytes < skew ? bytes : skew;
 	enum space_result result = space_copy_out(&s->space, va, from + skew, bytes);
-	while (good && done < bytes && (good = may(s, va + done, ACCESS_WRITE))) {
+	while (good && done < bytes && (good = shadow_allows(s, va + done, ACCESS_WRITE))) {
 		uint64_t now = 4096 - ((va + done) & 4095);
 		now = now < bytes - done ? now : bytes - done;
-		memcpy(&page_at(s, va + done)->bytes->at[(va + done) & 4095], from + skew + done, now);
+		memcpy(&shadow_at(s, va + done)->bytes->at[(va + done) & 4095], from + skew + done, now);
 		done += now;
 	}
 	EXPECT_EQ(result, good || bytes == 0 ? SPACE_OK : SPACE_BAD);
@@ -334,9 +128,9 @@ static void step_copy_in(struct shadow *s)
 	bool good = va + bytes <= SPACE_END;
 	for (uint64_t i = 0; good && i < bytes; i++) {
 		if (i == 0 || ((va + i) & 4095) == 0)
-			good = may(s, va + i, ACCESS_READ);
+			good = shadow_allows(s, va + i, ACCESS_READ);
 		if (good)
-			EXPECT(to[i] == page_at(s, va + i)->bytes->at[(va + i) & 4095]);
+			EXPECT(to[i] == shadow_at(s, va + i)->bytes->at[(va + i) & 4095]);
 	}
 	EXPECT_EQ(result, good || bytes == 0 ? SPACE_OK : SPACE_BAD);
 }
@@ -346,8 +140,8 @@ static void step_string(struct shadow *s)
 	char to[5000];
 	uint64_t va = any_place(s), max = draw(sizeof to), i = 0;
 	enum space_result result = space_copy_string(&s->space, to, va, max), expected = SPACE_BAD;
-	for (; i < max && va + i < SPACE_END && may(s, va + i, ACCESS_READ); i++) {
-		char c = (char)page_at(s, va + i)->bytes->at[(va + i) & 4095];
+	for (; i < max && va + i < SPACE_END && shadow_allows(s, va + i, ACCESS_READ); i++) {
+		char c = (char)shadow_at(s, va + i)->bytes->at[(va + i) & 4095];
 		EXPECT(to[i] == c);
 		if (!c) {
 			expected = SPACE_OK;
@@ -364,7 +158,7 @@ static void step_touch(struct shadow *s)
 	enum space_result result = space_touch(&s->space, va, bytes, access);
 	bool good = va + bytes <= SPACE_END;
 	for (uint64_t at = va & ~(uint64_t)4095; good && bytes && at < va + bytes; at += 4096)
-		good = may(s, at, access);
+		good = shadow_allows(s, at, access);
 	EXPECT_EQ(result, good ? SPACE_OK : SPACE_BAD);
 }
 
@@ -378,7 +172,7 @@ static void step_sbrk(struct shadow *s)
 	if (end > HEAP + 64 * 4096)
 		return;
 	for (uint64_t va = from; va < to; va += 4096)
-		if (mapped(s, va))
+		if (shadow_has(s, va))
 			expected = SPACE_BAD;
 	if (!took_place(space_sbrk(&s->space, delta, &old), expected))
 		return;
@@ -387,15 +181,15 @@ static void step_sbrk(struct shadow *s)
 	for (uint64_t va = from; va < to; va += 4096)
 		shadow_map(s, va, AREA_HEAP, ACCESS_READ | ACCESS_WRITE, NULL);
 	for (uint64_t va = to; va < from; va += 4096)
-		if (page_at(s, va)->kind == AREA_HEAP)
-			shadow_unmap(page_at(s, va));
+		if (shadow_at(s, va)->kind == AREA_HEAP)
+			shadow_unmap(shadow_at(s, va));
 }
 
 static void step_map(struct shadow *s)
 {
 	uint64_t pages = 1 + draw(6), hint = draw(2) ? any_place(s) : 0, place, which = draw(6), offset = 0;
 	unsigned rights = (unsigned)draw(8);
-	bool shared = which == 2 || which == 5, free = true;
+	bool shared = which == FILE_PINS || which == 5, free = true;
 	struct file *file = which < FILES ? &files[which] : NULL;
 	if (draw(2))
 		hint &= ~(uint64_t)4095;
@@ -405,16 +199,16 @@ static void step_map(struct shadow *s)
 	if (!took_place(result, SPACE_OK))
 		return;
 	for (uint64_t i = 0; i < pages && hint; i++)
-		free &= !mapped(s, hint + i * 4096);
+		free &= !shadow_has(s, hint + i * 4096);
 	if (free && hint % 4096 == 0 && hint >= 4096 && hint + pages * 4096 <= SPACE_STACK_TOP - SPACE_STACK_MAX - 4096)
 		EXPECT_EQ(place, hint);
 	EXPECT(place + pages * 4096 <= SPACE_STACK_TOP - SPACE_STACK_MAX - 4096);
 	for (uint64_t i = 0; i < pages; i++) {
-		struct bytes *bytes = which == 2 ? shared_file[offset / 4096 + i] : shared ? new_bytes() : NULL;
+		struct bytes *bytes = which == FILE_PINS ? shared_file[offset / 4096 + i] : shared ? new_bytes() : NULL;
 		struct shadow_page *page = shadow_map(s, place + i * 4096, AREA_MAPPING, rights, bytes);
-		if (which == 2)
+		if (which == FILE_PINS)
 			bytes->users++;
-		if (which == 2 && !(rights & ACCESS_WRITE))
+		if (which == FILE_PINS && !(rights & ACCESS_WRITE))
 			page->most = ACCESS_READ | ACCESS_EXECUTE;
 		if (file && !shared)
 			shadow_fill(page, file, offset + i * 4096, 4096);
@@ -427,7 +221,7 @@ static void step_unmap(struct shadow *s)
 	if (!took_place(space_unmap(&s->space, start, bytes), end <= SPACE_END ? SPACE_OK : SPACE_BAD))
 		return;
 	for (uint64_t va = start; va < end; va += 4096)
-		shadow_unmap(page_at(s, va));
+		shadow_unmap(shadow_at(s, va));
 }
 
 static void step_protect(struct shadow *s)
@@ -436,11 +230,11 @@ static void step_protect(struct shadow *s)
 	unsigned rights = (unsigned)draw(8), full = rights | (rights & ACCESS_WRITE ? ACCESS_READ : 0);
 	bool good = true;
 	for (uint64_t va = start; va < end; va += 4096)
-		good &= mapped(s, va) && !(full & ~page_at(s, va)->most);
+		good &= shadow_has(s, va) && !(full & ~shadow_at(s, va)->most);
 	if (!took_place(space_protect(&s->space, start, bytes, rights), good ? SPACE_OK : SPACE_BAD))
 		return;
 	for (uint64_t va = start; va < end; va += 4096)
-		page_at(s, va)->rights = (uint8_t)full;
+		shadow_at(s, va)->rights = (uint8_t)full;
 }
 
 static void step_fork(struct shadow *s)
@@ -462,7 +256,7 @@ static void step_fork(struct shadow *s)
 		return;
 	}
 	child->used = true;
-	for (size_t i = 0; i < SLOTS; i++) {
+	for (size_t i = 0; i < SHADOW_SLOTS; i++) {
 		struct shadow_page *page = &child->page[i];
 		*page = s->page[i];
 		if (!page->mapped)
@@ -478,7 +272,7 @@ static void step_fork(struct shadow *s)
 
 static void destroy(struct shadow *s)
 {
-	for (size_t i = 0; i < SLOTS; i++)
+	for (size_t i = 0; i < SHADOW_SLOTS; i++)
 		shadow_unmap(&s->page[i]);
 	space_destroy(&s->space);
 	s->used = false;
@@ -505,7 +299,7 @@ void model_step(void)
 	host_cpu((unsigned)draw(cpus));
 	if (step == sizeof steps / sizeof *steps) { // the machine or a file forgets something that nobody promised to keep
 		mmu_evict((unsigned)draw(cpus), 1 + (unsigned)draw(5));
-		file_drop(&files[0], draw(FILE_PAGES));
+		file_drop(&files[FILE_LENDS], draw(FILE_PAGES));
 		return;
 	}
 	bool atomic = step < 4 || step > 7; // when it fails, nothing has changed
@@ -517,11 +311,11 @@ void model_step(void)
 		while (count < 256 && draw(2) && (held[count] = kmalloc(sizeof(struct area)))) // the heap has no record left
 			count++;
 		host_fail_after(1 + draw(6));
-		io_fails = draw(4) == 0;
+		file_io_fails = draw(4) == 0;
 	}
 	steps[step](any_space());
 	host_fail_after(UINT64_MAX);
-	scarce = io_fails = false;
+	scarce = file_io_fails = false;
 	while (count)
 		kfree(held[--count]);
 }
@@ -535,7 +329,7 @@ void model_check(void)
 		if (!s->used)
 			continue;
 		EXPECT_VERDICT(space_check(&s->space), NULL);
-		for (size_t i = 0; i < SLOTS; i++) {
+		for (size_t i = 0; i < SHADOW_SLOTS; i++) {
 			if (!s->page[i].mapped)
 				continue;
 			struct slot slot = table_find(&s->space.table, VA(s->page[i].va));
@@ -553,7 +347,8 @@ void model_check(void)
 	}
 }
 
-static void add(struct shadow *s, uint64_t start, uint64_t bytes, enum area_kind kind, unsigned rights, struct file *file, uint64_t file_bytes)
+static void add(struct shadow *s, uint64_t start, uint64_t bytes, enum area_kind kind, unsigned rights, struct file *file,
+		uint64_t file_bytes)
 {
 	struct source *source = file ? &file->source : NULL;
 	EXPECT(space_add(&s->space, start, bytes, kind, rights, false, source, 0, file_bytes) == SPACE_OK);
@@ -587,23 +382,18 @@ void model_start(model_draw *source, unsigned count)
 	if (!free_before)
 		boot();
 	mmu_reset();
-	memset(files, 0, sizeof files);
-	for (size_t i = 0; i < FILES; i++) {
-		files[i].source.ops = &file_ops[i];
-		for (size_t b = 0; b < FILE_BYTES; b++)
-			files[i].bytes[b] = (uint8_t)(b * 7 + b / 4096 + i);
-	}
+	files_start();
 	for (size_t i = 0; i < FILE_PAGES; i++) {
 		shared_file[i] = new_bytes();
-		memcpy(shared_file[i]->at, files[2].bytes + i * 4096, 4096);
+		memcpy(shared_file[i]->at, files[FILE_PINS].bytes + i * 4096, 4096);
 	}
 	memset(shadows, 0, sizeof shadows);
 	struct shadow *s = shadows;
 	EXPECT(space_create(&s->space, &kernel));
 	s->used = true;
 	s->space.table.asid = ++next_asid;
-	add(s, TEXT, 5 * 4096, AREA_TEXT, ACCESS_READ | ACCESS_EXECUTE, &files[0], 4 * 4096 + 100);
-	add(s, TEXT + 8 * 4096, 6 * 4096, AREA_DATA, ACCESS_READ | ACCESS_WRITE, &files[0], 3 * 4096 + 5);
+	add(s, TEXT, 5 * 4096, AREA_TEXT, ACCESS_READ | ACCESS_EXECUTE, &files[FILE_LENDS], 4 * 4096 + 100);
+	add(s, TEXT + 8 * 4096, 6 * 4096, AREA_DATA, ACCESS_READ | ACCESS_WRITE, &files[FILE_LENDS], 3 * 4096 + 5);
 	add(s, SPACE_STACK_TOP - 4096, 4096, AREA_STACK, ACCESS_READ | ACCESS_WRITE, NULL, 0);
 	s->space.heap_start = s->space.heap_end = s->heap_end = HEAP;
 }
@@ -617,9 +407,9 @@ void model_finish(void)
 		for (int f = 0; f < 2; f++)
 			file_drop(&files[f], i);
 		uint64_t offset = i * 4096, bytes = FILE_BYTES - offset < 4096 ? FILE_BYTES - offset : 4096;
-		EXPECT(pa_is_none(files[2].page[i]) || files[2].pins[i] == 0);
-		EXPECT(memcmp(shared_file[i]->at, files[2].bytes + offset, bytes) == 0);
-		file_drop(&files[2], i);
+		EXPECT(pa_is_none(files[FILE_PINS].page[i]) || files[FILE_PINS].pins[i] == 0);
+		EXPECT(memcmp(shared_file[i]->at, files[FILE_PINS].bytes + offset, bytes) == 0);
+		file_drop(&files[FILE_PINS], i);
 		drop_bytes(shared_file[i]);
 	}
 	for (int f = 0; f < FILES; f++)

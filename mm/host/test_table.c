@@ -1,38 +1,10 @@
-// test_table.c: page tables against a shadow of every page and a software MMU with a stale TLB; each invariant broken once.
+// test_table.c: page tables against a shadow of every page and a software MMU with a stale TLB.
 //
 //      [edge .. 1 GiB of pages .. edge]     shadow: what each page translates to, 0 for nothing
 //       random map/unmap/protect/copy, some with memory running out; after each: the MMU on two CPUs must say what the shadow says
 #include <stdlib.h>
 
-#include "../page.h"
-#include "../table.h"
-#include "mmu.h"
-#include "test.h"
-
-#define RAM_START 0x80000000u
-#define RAM_BYTES ((uint64_t)8 << 20)
-
-static struct memblock mb;
-static struct table kernel, user;
-
-static void start(void)
-{
-	host_reset();
-	memset(&mb, 0, sizeof mb);
-	host_ram(RAM_START, RAM_BYTES, &mb);
-	EXPECT(page_init(&mb, &(struct page_config){ .cpus = 4, .dma_limit = PA(RAM_START) }));
-	EXPECT(table_create(&kernel, NULL));
-	EXPECT(table_map_range(&kernel, VA(0xffffffc080000000), PA(RAM_START), RAM_BYTES, PTE_R | PTE_W | PTE_G) == TABLE_OK);
-	EXPECT(table_create(&user, &kernel));
-	user.asid = 7;
-	mmu_reset();
-}
-
-static void finish(size_t before)
-{
-	EXPECT_VERDICT(table_check(&kernel), NULL);
-	EXPECT_EQ(page_free_count(), before);
-}
+#include "table_fixture.h"
 
 // ---- the shadow
 
@@ -237,9 +209,9 @@ static void op_protect(void)
 	probe_some(&user, first, count);
 }
 
-static struct table_cloned clone_narrowed(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level)
+static unsigned clone_narrowed(void *context, pte_t *from, pte_t *to, size_t count, va_t va, unsigned level, bool *narrowed)
 {
-	struct table_cloned cloned = { 0, false };
+	unsigned copied = 0;
 	EXPECT(context == &shadow && (level == 0 || count == 1));
 	for (; count--; from++, to++, va.raw += level_bytes(level)) {
 		size_t first = U_PAGE(va.raw);
@@ -248,16 +220,16 @@ static struct table_cloned clone_narrowed(void *context, pte_t *from, pte_t *to,
 		EXPECT_EQ(round_down(shadow[first], PAGE_BYTES), pte_pa(*from).raw);
 		if (from->raw & PTE_W) {
 			from->raw = (from->raw & ~(uint64_t)PTE_W) | PTE_COW;
-			cloned.narrowed = true;
+			*narrowed = true;
 			for (size_t i = first; i < first + level_bytes(level) / PAGE_BYTES; i++)
 				shadow[i] = (shadow[i] & ~(uint64_t)PTE_W) | PTE_COW;
 		}
 		if (random_below(16)) { // else leave it out
 			*to = *from;
-			cloned.leaves++;
+			copied++;
 		}
 	}
-	return cloned;
+	return copied;
 }
 
 static void op_copy(void)
@@ -328,161 +300,4 @@ TEST(table_random)
 	EXPECT_EQ(released, expected);
 	finish(free_before + 1);
 	free(shadow);
-}
-
-// ---- particular cases
-
-TEST(table_splits_only_what_it_must) // 1 GiB leaf, one page taken out of the middle: 511 large, 511 small leaves, two more tables
-{
-	start();
-	EXPECT(table_map(&user, VA(1u << 30), PA(2u << 30), 2, PTE_R | PTE_W | PTE_U) == TABLE_OK);
-	EXPECT_EQ(user.pages, 1);
-	EXPECT(table_unmap(&user, VA((1u << 30) + (3u << 21) + 5 * PAGE_BYTES), PAGE_BYTES, NULL, NULL) == TABLE_OK);
-	EXPECT_EQ(user.pages, 3);
-	EXPECT_EQ(table_find(&user, VA(1u << 30)).level, 1);
-	EXPECT_EQ(table_find(&user, VA((1u << 30) + (3u << 21))).level, 0);
-	EXPECT(!pte_is_valid(*table_find(&user, VA((1u << 30) + (3u << 21) + 5 * PAGE_BYTES)).entry));
-	EXPECT_EQ(pte_pa(*table_find(&user, VA((1u << 30) + (3u << 21) + 6 * PAGE_BYTES)).entry).raw, (2u << 30) + (3u << 21) + 6 * PAGE_BYTES);
-	EXPECT_VERDICT(table_check(&user), NULL);
-	EXPECT(table_unmap(&user, VA(1u << 30), 1u << 30, NULL, NULL) == TABLE_OK);
-	EXPECT_EQ(user.pages, 1);
-	EXPECT_VERDICT(table_check(&user), NULL);
-}
-
-TEST(table_anchor_keeps_the_kernel_half_shared) // a table made before a mapping in the anchored range sees it, and outlives its removal
-{
-	start();
-	va_t va = VA(0xffffffe000000000);
-	uint64_t pa;
-	struct table later;
-	EXPECT(table_anchor(&kernel, va, 1u << 30));
-	EXPECT(table_anchor(&kernel, va, 1u << 30));
-	EXPECT(table_create(&later, &kernel));
-	kernel.cpus = UINT32_MAX;
-	for (int round = 0; round < 2; round++) {
-		EXPECT(table_map(&kernel, va, PA(RAM_START), 0, PTE_R | PTE_W | PTE_G) == TABLE_OK);
-		EXPECT(mmu_translate(&later, 0, va.raw, MMU_LOAD, false, &pa));
-		EXPECT(!mmu_translate(&later, 0, va.raw, MMU_LOAD, true, &pa));
-		EXPECT(table_unmap(&kernel, va, PAGE_BYTES, NULL, NULL) == TABLE_OK);
-		EXPECT(!mmu_translate(&later, 0, va.raw, MMU_LOAD, false, &pa));
-		EXPECT_VERDICT(table_check(&kernel), NULL);
-	}
-	table_destroy(&later, NULL, NULL);
-}
-
-TEST(table_misuse_panics)
-{
-	start();
-	enum table_result ignored;
-	EXPECT_PANIC("aligned", ignored = table_map(&user, VA(0x1001), PA(RAM_START), 0, PTE_R));
-	EXPECT_PANIC("aligned", ignored = table_map(&user, VA(0x1000), PA(RAM_START), 1, PTE_R));
-	EXPECT_PANIC("bits 63 to 39", ignored = table_map(&user, VA(1ull << 38), PA(RAM_START), 0, PTE_R));
-	EXPECT_PANIC("upper half", ignored = table_map(&user, VA(0xffffffe000000000), PA(RAM_START), 0, PTE_R));
-	EXPECT_PANIC("upper half", ignored = table_unmap(&user, VA(0xffffffe000000000), PAGE_BYTES, NULL, NULL));
-	EXPECT_PANIC("not empty", ignored = table_unmap(&user, VA(0x1000), 0, NULL, NULL));
-	EXPECT_PANIC("one half", ignored = table_protect(&user, VA(0x1000), 1ull << 39, PTE_R));
-	EXPECT_PANIC("table_anchor", ignored = table_anchor(&kernel, VA(0x1000), PAGE_BYTES));
-	EXPECT_PANIC("table_anchor", ignored = table_anchor(&user, VA(0xffffffe000000000), PAGE_BYTES));
-	(void)ignored;
-}
-
-TEST(table_destroy_twice_is_harmless)
-{
-	start();
-	size_t before = page_free_count();
-	table_destroy(&user, NULL, NULL);
-	table_destroy(&user, NULL, NULL);
-	finish(before + 1);
-}
-
-// ---- each invariant broken once
-
-static pte_t *sample(void) // three leaves at 1 GiB; returns the first one's entry
-{
-	start();
-	for (unsigned i = 0; i < 3; i++)
-		EXPECT(table_map(&user, VA((1u << 30) + i * PAGE_BYTES), PA(RAM_START), 0, PTE_R | PTE_W | PTE_U) == TABLE_OK);
-	EXPECT_VERDICT(table_check(&user), NULL);
-	return table_find(&user, VA(1u << 30)).entry;
-}
-
-static pa_t table_of(const pte_t *entry)
-{
-	return PA(round_down(pa_of(entry).raw, PAGE_BYTES));
-}
-
-TEST(table_check_T1)
-{
-	pte_t *leaf = sample();
-	page_share(table_of(leaf));
-	EXPECT_VERDICT(table_check(&user), "T1");
-	page_free(table_of(leaf));
-	pte_t *pointer = &((pte_t *)pa_pointer(user.root))[1];
-	pte_t kept = *pointer;
-	*pointer = pte_make(PA(0x40000000), PTE_V); // no RAM there: must not be followed
-	EXPECT_VERDICT(table_check(&user), "T1");
-	*pointer = kept;
-	EXPECT_VERDICT(table_check(&user), NULL);
-}
-
-TEST(table_check_T2)
-{
-	page_of(table_of(sample()))->tag = 4;
-	EXPECT_VERDICT(table_check(&user), "T2");
-}
-
-TEST(table_check_T3)
-{
-	pte_t *leaf = sample();
-	for (unsigned i = 0; i < 3; i++)
-		leaf[i].raw = 0;
-	page_of(table_of(leaf))->tag = 0;
-	EXPECT_VERDICT(table_check(&user), "T3");
-}
-
-TEST(table_check_T4)
-{
-	sample()[5].raw = PTE_R;
-	EXPECT_VERDICT(table_check(&user), "T4");
-}
-
-TEST(table_check_T5)
-{
-	pte_t *leaf = sample(), kept = *leaf;
-	leaf->raw |= 1ull << 60;
-	EXPECT_VERDICT(table_check(&user), "T5");
-	leaf->raw = (kept.raw & ~(uint64_t)PTE_R) | PTE_X;
-	EXPECT_VERDICT(table_check(&user), "T5");
-	*leaf = kept;
-	user.large = true;
-	((pte_t *)pa_pointer(user.root))[2] = pte_make(PA(RAM_START + PAGE_BYTES), PTE_V | PTE_R);
-	page_of(user.root)->tag++;
-	EXPECT_VERDICT(table_check(&user), "T5");
-}
-
-TEST(table_check_T6)
-{
-	pte_t *leaf = sample();
-	*leaf = pte_make(table_of(leaf), PTE_V);
-	EXPECT_VERDICT(table_check(&user), "T6");
-}
-
-TEST(table_check_T7)
-{
-	sample();
-	user.pages--;
-	EXPECT_VERDICT(table_check(&user), "T7");
-	user.pages += 2;
-	EXPECT_VERDICT(table_check(&user), "T7");
-	user.pages--;
-	((pte_t *)pa_pointer(user.root))[3] = pte_make(user.root, PTE_V); // a circle ends the check, not the stack
-	EXPECT_VERDICT(table_check(&user), "T7");
-}
-
-TEST(table_check_T8)
-{
-	start();
-	EXPECT(table_map(&user, VA(1u << 30), PA(2u << 30), 2, PTE_R | PTE_U) == TABLE_OK);
-	user.large = false;
-	EXPECT_VERDICT(table_check(&user), "T8");
 }
