@@ -4,7 +4,7 @@
 #include "space_fixture.h"
 
 static struct memblock mb;
-static struct table kernel;
+struct table kernel;
 struct space space, child;
 static size_t pages_before;
 
@@ -57,7 +57,7 @@ static void file_unpin(struct source *source, uint64_t offset, pa_t page, bool d
 
 static const struct source_ops file_ops = { file_get, file_put, file_read, file_borrow, file_pin, file_unpin };
 
-void settle(void) // gives back what heaps and caches keep
+static void settle(void) // gives back what heaps and caches keep
 {
 	kmem_reap();
 	page_drain();

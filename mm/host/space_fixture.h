@@ -12,6 +12,7 @@
 #define HEAP ((uint64_t)0x40000)
 #define TOP  (SPACE_STACK_TOP - SPACE_STACK_MAX - PAGE_BYTES) // mappings end here
 
+extern struct table kernel;
 extern struct space space, child; // asid 1 with a stack of one page, and nothing; asid 2 once forked
 
 extern struct fixture_file { // every page of it has the same bytes in the cache: 'F'
