@@ -9,6 +9,7 @@
 #include "kernel/machine/print.h"
 #include "kernel/machine/string.h"
 #include "kernel/process/sched.h"
+#include "mm/heap.h"
 #include "mm/page.h"
 
 struct crash {
@@ -74,9 +75,37 @@ static void page(void)
 	page_free(page);
 }
 
+// What only a kernel built with SAN=address or SAN=undefined notices at once.
+
+static void overflow(void)
+{
+	volatile char *block = kmalloc(24);
+	block[24] = 1;
+}
+
+static void freed(void)
+{
+	volatile char *block = kmalloc(100);
+	kfree((void *)block);
+	sink = (uint64_t)block[8];
+}
+
+static void global(void)
+{
+	static volatile char table[10];
+	sink = 10;
+	sink = (uint64_t)table[sink];
+}
+
+static void shift(void)
+{
+	sink = 40;
+	sink = 1u << sink;
+}
+
 static const struct crash crashes[] = {
-	{ "null", null }, { "stack", stack }, { "text", text },     { "data", data },
-	{ "user", user }, { "lock", lock },   { "unlock", unlock }, { "page", page },
+	{ "null", null }, { "stack", stack },   { "text", text },         { "data", data },   { "user", user },     { "lock", lock },
+	{ "unlock", unlock }, { "page", page }, { "overflow", overflow }, { "freed", freed }, { "global", global }, { "shift", shift },
 };
 
 static void run(void *argument)
@@ -91,5 +120,8 @@ void crash_start(const char *name)
 	for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
 		if (strcmp(name, crashes[i].name) == 0 && kernel_thread("crash", run, (void *)(uint64_t)&crashes[i]))
 			return;
-	kprintf("crash=%s: there are null stack text data user lock unlock page\n", name);
+	kprintf("crash=%s: there are", name);
+	for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+		kprintf(" %s", crashes[i].name);
+	kprintf("\n");
 }
