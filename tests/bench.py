@@ -5,12 +5,34 @@ Instruction counts come from QEMU's -icount (one hart, each instruction takes on
 times come from a second run without it and compare only with other times of the same machine and hour.
 """
 
+import os
+import subprocess
 import sys
+import tempfile
 import time
 
-from machine import Failure, Machine
+from machine import TOP, Failure, Machine, patience
 
 ICOUNT = ["-icount", "shift=0"]
+
+
+def count_calls():
+    """page_alloc and page_free, counted instruction by instruction while usertests runs: one page, no zeroing."""
+    gdb = subprocess.run(["sh", "tools/doctor", "--gdb"], cwd=TOP, capture_output=True, text=True).stdout.strip()
+    if not gdb:
+        return "no gdb: calls inside the kernel are not counted"
+    with tempfile.TemporaryDirectory(prefix="quire-") as directory:
+        stub = os.path.join(directory, "stub")
+        with Machine(smp=1, extra=["-gdb", f"unix:{stub},server=on,wait=off"]) as m:
+            m.boot()
+            m.type("usertests -q\n")
+            environment = dict(os.environ, COUNT_STUB=stub, COUNT_CALLS="page_alloc:$a0 == 0 && ($a1 & 1) == 0,page_free,kmem_cache_alloc,kmem_cache_free")
+            result = subprocess.run([gdb, "-q", "-batch", "build/kernel/quire.elf", "-x", "tools/gdb/count.py"], cwd=TOP, env=environment,
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience(120))
+    lines = [line for line in result.stdout.splitlines() if line.startswith("counted ")]
+    if not lines:
+        raise Failure(result.stdout + result.stderr)
+    return "\n".join(lines)
 
 
 def main():
@@ -20,6 +42,8 @@ def main():
                 m.boot()
                 print(f"--- {title}")
                 print(m.sh("bench" if extra else "bench -t", 600))
+        print("--- calls inside the kernel")
+        print(count_calls())
         seconds = []
         for _ in range(5):
             start = time.monotonic()
