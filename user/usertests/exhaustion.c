@@ -52,8 +52,8 @@ SLOW_TEST(memory_by_asking)
 	CHECK((uint64)got * 256 <= pages);
 	CHECK((uint64)got * 256 >= pages / 2);
 	CHECK(free_pages() < 4 * 256 + reserve_pages());
-	CHECK(sbrk((int)(start - (char *)sbrk(0)) / 2) != SBRK_ERROR);
-	CHECK(sbrk((int)(start - (char *)sbrk(0))) != SBRK_ERROR);
+	CHECK(sbrk(-MB / 2) != SBRK_ERROR);
+	give_back(start);
 	CHECK(free_pages() + 16 >= pages);
 }
 
@@ -95,7 +95,7 @@ SLOW_TEST(memory_for_fork)
 	}
 	while (children-- > 0)
 		CHECK(wait(0) > 0);
-	sbrk((int)(start - (char *)sbrk(0)));
+	give_back(start);
 }
 
 // Calls that need memory when there is none: each says so, or works.
@@ -123,7 +123,7 @@ SLOW_TEST(memory_for_calls)
 			munmap(at, 16 * PAGE);
 		exec("/echo", (char *[]){ "echo", (char *)0x1000, 0 });
 	}
-	sbrk((int)(start - (char *)sbrk(0)));
+	give_back(start);
 	unlink("f");
 	unlink("d");
 	CHECK(!exists("f") && !exists("d"));
@@ -151,11 +151,11 @@ static void exec_with_little(int spare)
 SLOW_TEST(memory_for_exec)
 {
 	char *start = sbrk(0);
-	int status, worked = 0;
+	int status, worked = 0, spare_pages = 512 + (int)(free_pages() / 256); // page tables of a child among them
 
 	while (sys_sbrk(MB, 1) != SBRK_ERROR)
 		;
-	sbrk(-2 * MB); // the children use up the rest
+	sbrk(-spare_pages * PAGE); // the children use up the rest
 	for (int spare = 0; spare < 32; spare++) {
 		int pid = fork_or_fail();
 
@@ -166,7 +166,7 @@ SLOW_TEST(memory_for_exec)
 		worked += status == 0;
 	}
 	CHECK(worked > 0);
-	sbrk((int)(start - (char *)sbrk(0)));
+	give_back(start);
 }
 
 // Several at once: some of them die, all that remains is well.
@@ -194,17 +194,17 @@ static void copy_all(void *heap)
 SLOW_TEST(memory_for_copies)
 {
 	uint64 pages = free_pages() * 6 / 10;
-	char *heap = sys_sbrk((int)(pages * PAGE), 1);
+	char *heap = sbrk(0);
 
-	if (heap == SBRK_ERROR) // more than an int can say: this machine has too much to be used up so
-		return;
+	for (uint64 i = 0; i < pages; i++)
+		CHECK(sys_sbrk(PAGE, 1) != SBRK_ERROR);
 	*(uint64 *)heap = pages;
 	for (uint64 i = 0; i < pages; i++)
 		heap[i * PAGE + 8] = 1;
 	EXPECT_KILLED(copy_all, heap);
 	for (uint64 i = 0; i < pages; i++)
 		EXPECT(heap[i * PAGE + 8], 1);
-	sbrk(-(int)(pages * PAGE));
+	give_back(heap);
 }
 
 static int fork_until_refused(int ends[2], int max)

@@ -105,6 +105,15 @@ char *page_before_nothing(void)
 	return pages;
 }
 
+void give_back(char *start)
+{
+	while (sbrk(0) > start) {
+		uint64 bytes = (uint64)(sbrk(0) - start);
+
+		CHECK(sbrk(bytes > 1 << 30 ? -(1 << 30) : -(int)bytes) != SBRK_ERROR);
+	}
+}
+
 uint64 free_pages(void)
 {
 	static struct meminfo info;
