@@ -1,6 +1,7 @@
 // memblock.h: memory before there is a memory manager: the machine's regions, what is reserved in them, and an allocator over the rest.
 //
-// Not thread-safe: one hart boots. Regions may arrive in any order, overlap and have odd sizes; both lists stay sorted, disjoint and merged.
+// Not thread-safe: one hart boots. Ranges may arrive in any order, overlap and have odd sizes; both lists stay sorted, disjoint and
+// merged.
 #pragma once
 
 #include "addr.h"

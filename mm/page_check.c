@@ -130,7 +130,8 @@ static struct verdict check_caches(size_t marked)
 			continue;
 		const struct page *page = record_of(PA(round_down(address, PAGE_BYTES)));
 		HOLDS("P5", slot < page_state.caches[i / CACHE_SLOTS].top, slot);
-		HOLDS("P5", is_aligned(address, PAGE_BYTES) && use_of(page) == PAGE_CACHED && zone_has(page_state.cached, frame_of(page)), slot);
+		HOLDS("P5", is_aligned(address, PAGE_BYTES) && use_of(page) == PAGE_CACHED, slot);
+		HOLDS("P5", zone_has(page_state.cached, frame_of(page)), slot);
 		for (unsigned j = 0; j < i; j++)
 			HOLDS("P5", __atomic_load_n(slot_at(j), __ATOMIC_RELAXED) != address, slot);
 		found++;

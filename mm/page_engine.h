@@ -9,7 +9,7 @@
 // To add an engine: a file like page_stack.c, and its name in PAGE_ENGINES (page_init.c).
 #pragma once
 
-#include "page_state.h"
+#include "page_record.h"
 
 // The zone's lock is held in each call, and zone->free is the entry's business.
 struct page_engine {

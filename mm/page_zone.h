@@ -1,7 +1,7 @@
 // page_zone.h: what page.c asks of page_zone.c, and the few instructions on a CPU's cache that both share.
 #pragma once
 
-#include "page_state.h"
+#include "page_record.h"
 
 // Takes a block from the zones that the flags allow, and before it gives up, collects all that lies in caches. The block is marked
 // as used. PA_NONE: nothing fits.

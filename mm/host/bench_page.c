@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../page_state.h"
+#include "../page.h"
 #include "test.h"
 
 #define ROUNDS 200000u

@@ -2,7 +2,8 @@
 //
 //	TEST(page_exhaustion) { ... EXPECT(count == total); ... }
 //
-// Link with -Wl,--wrap=page_alloc, so that host_fail_after reaches page_alloc. A panic caught by EXPECT_PANIC releases the locks of its thread.
+// Link with -Wl,--wrap=page_alloc, so that host_fail_after reaches page_alloc. A panic that EXPECT_PANIC caught lets go of its thread's
+// locks.
 // EXPECT ends the test at the first false condition, with file, line and seed. `random_below` draws from the test's own seeded stream.
 // EXPECT_PANIC(rule, statement): the statement must call port_panic with a rule that contains `rule`.
 #pragma once
@@ -77,11 +78,12 @@ extern char panic_rule[256];      // the last panic's rule
 
 // The host's port (mm/host/port.c): simulated RAM at the physical addresses of a real machine, and the faults to inject.
 void host_reset(void);                                             // forgets all RAM, unlocks everything, CPU 0
-void host_ram(uint64_t start, uint64_t bytes, struct memblock *mb); // backs [start, start + bytes) with memory and adds it to mb (within 16 GiB of physical space)
+// Backs [start, start + bytes) with memory and adds it to mb, if any; within 16 GiB of physical space.
+void host_ram(uint64_t start, uint64_t bytes, struct memblock *mb);
 void host_fail_after(uint64_t n); // the n-th port_reserve or page-allocating call from now fails, and all after it; UINT64_MAX: none
 void host_cpu(unsigned cpu);      // the CPU that this thread now is
 uint64_t host_flushes(void);      // calls of port_flush so far
-uint64_t host_allocations(void);  // calls that host_fail_after counted since it was last called: how many sites there are to fail
+uint64_t host_allocations(void);  // calls that host_fail_after counted since it was last called
 size_t host_reserved(void);       // bytes that port_reserve gave and port_release did not take back
 extern void (*host_flush_hook)(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages); // sees each port_flush; NULL: none
 extern void (*host_panic_report)(const char *rule, uintptr_t where); // told of a panic that no EXPECT_PANIC waits for; then abort()
