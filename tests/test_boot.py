@@ -85,6 +85,37 @@ def panic_without_a_first_program():
         m.expect(r"^halted")
 
 
+WORDS = {   # what the panic says of each crash, in words
+    "null": r"fault on a load .* 0x0: a null pointer",
+    "stack": r"kernel stack overflow",
+    "text": r"fault on a store .* the kernel's text",
+    "data": r"fault fetching an instruction .* not executable",
+    "user": r"fault on a load .* 0x10000: a user address",
+    "lock": r'lock "crash" is taken twice',
+    "unlock": r'lock "crash" is released by .* does not hold it',
+    "page": r"page_free: the page is free already",
+}
+
+
+def crash(kind, words, caller, **machine):
+    with Machine(append=f"panic=off crash={kind}", **machine) as m:
+        m.panic_is_expected = True
+        m.expect(words)
+        m.expect(rf"^  ffffffc0[0-9a-f]{{8}} {caller}\+0x[0-9a-f]+$")
+        m.ended()
+
+
+@test(cases=list(WORDS))
+def kernel_bug_is_explained(kind):
+    crash(kind, "^panic: .*" + WORDS[kind], "run", smp=4)
+
+
+@test(weight=60, cases=[("address", "overflow"), ("address", "freed"), ("address", "global"), ("undefined", "shift")])
+def sanitizer_finds(sanitizer, kind):
+    words = {"address": r"address sanitizer: (read|write) of \d+ bytes? at", "undefined": r"^panic: .*shift"}[sanitizer]
+    crash(kind, words, f"(?:{kind}|run)", memory="256M", variant=(f"SAN={sanitizer}",))
+
+
 @test()
 def panic_off_ends_the_machine():
     with Machine(smp=4, append="init=/missing panic=off") as m:
