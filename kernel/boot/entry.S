@@ -9,6 +9,9 @@
 // The early table maps the first 256 GiB of physical memory at LINEAR_OFFSET by 1 GiB leaves: they are constants, hence no code
 // builds them.
 // It lives until kernel_map_init has built the real table with its permissions.
+//
+// A hart may come to `entry` late: OpenSBI (1.1, sbi_hsm_hart_start) says that a hart shall start before it has written down where, so one that
+// is just then on its way goes to the old address. Whoever finds the kernel entered looks up its own record and goes the others' way.
 
 #include "kernel/machine/csr.h"
 #include "kernel/machine/offsets.h"
@@ -17,6 +20,10 @@
 	.globl entry
 entry: // a0: hart id, a1: physical address of the device tree
 	csrw sie, zero
+	la t0, entered
+	li t1, 1
+	amoswap.d.aqrl t1, t1, (t0)
+	bnez t1, entry_late
 	la t0, early_table
 	srli t0, t0, 12
 	li t1, SATP_SV39
@@ -45,6 +52,20 @@ entry: // a0: hart id, a1: physical address of the device tree
 3:	wfi
 	j 3b
 
+	.balign 4
+entry_late: // a0: hart id
+	la a1, cpus
+	li t1, PORT_MAX_CPUS
+4:	ld t0, CPU_HARTID(a1)
+	ld t2, CPU_SATP(a1)
+	bne t0, a0, 5f
+	bnez t2, entry_other // cpu_start_others has made it ready
+5:	addi a1, a1, CPU_BYTES
+	addi t1, t1, -1
+	bnez t1, 4b
+6:	wfi // nobody asked for this hart
+	j 6b
+
 	.globl entry_other
 	.balign 4
 entry_other: // a0: hart id, a1: physical address of its struct cpu
@@ -66,6 +87,9 @@ entry_other: // a0: hart id, a1: physical address of its struct cpu
 	call hart_run
 
 	.data
+	.balign 8
+entered: // 1 from the first hart's entry on; not in bss, which that hart clears
+	.quad 0
 	.balign 4096
 early_table:
 	.fill 256, 8, 0

@@ -1,11 +1,14 @@
 // offsets.h: places in struct cpu and struct trapframe, for assembly; trap.c asserts each of them.
 #pragma once
 
+#define CPU_HARTID       8
 #define CPU_KERNEL_SP    16
 #define CPU_SCRATCH      24
 #define CPU_IDLE_SP      40
 #define CPU_EMERGENCY_SP 48
 #define CPU_SATP         56
+#define CPU_BYTES        192
+#define PORT_MAX_CPUS    16 // as in mm/port.h
 
 #define FRAME_PC     256
 #define FRAME_STATUS 264
