@@ -250,7 +250,7 @@ build/host/$(1)/mm/%.c.o: mm/%.c Makefile
 
 build/host/mm-tests-$(1): $(patsubst %,build/host/$(1)/%.o,$(HOST_C))
 	$$(call say,HOSTLD,$$@)
-	$$(Q)$(1) $$(HOST_FLAGS) -o $$@ $$^
+	$$(Q)$(1) $$(HOST_FLAGS) -Wl,--wrap=page_alloc -o $$@ $$^
 endef
 $(eval $(call host_tests,gcc))
 $(eval $(call host_tests,clang))
@@ -263,7 +263,7 @@ FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,addres
 build/fuzz/%: mm/host/%.c mm/host/port.c $(MM_C) $(wildcard mm/*.h mm/host/*.h) Makefile
 	$(call say,FUZZCC,$<)
 	@mkdir -p $(@D)
-	$(Q)clang $(FUZZ_FLAGS) -o $@ $< mm/host/port.c $(MM_C)
+	$(Q)clang $(FUZZ_FLAGS) -Wl,--wrap=page_alloc -o $@ $< mm/host/port.c $(MM_C)
 
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
