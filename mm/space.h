@@ -92,7 +92,8 @@ enum space_result space_unmap(struct space *space, uint64_t start, uint64_t byte
 enum space_result space_protect(struct space *space, uint64_t start, uint64_t bytes, unsigned rights) __attribute__((warn_unused_result));
 
 // Copies between the kernel and user memory, page by page, taking each fault as the user's own access would. On failure some leading
-// bytes may have been copied. copy_string: copies up to and including the NUL; SPACE_BAD when there is none within `max` bytes.
+// bytes may have been copied; nothing to copy is SPACE_OK. copy_string: copies up to and including the NUL; SPACE_BAD when there is
+// none within `max` bytes.
 enum space_result space_copy_out(struct space *space, uint64_t to, const void *from, size_t bytes) __attribute__((warn_unused_result));
 enum space_result space_copy_in(struct space *space, void *to, uint64_t from, size_t bytes) __attribute__((warn_unused_result));
 enum space_result space_copy_string(struct space *space, char *to, uint64_t from, size_t max) __attribute__((warn_unused_result));

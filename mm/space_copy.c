@@ -38,9 +38,9 @@ static void copy_bytes(uint8_t *to, const uint8_t *from, size_t bytes)
 		to[i] = from[i];
 }
 
-static bool in_user_half(uint64_t start, size_t bytes)
+static bool in_user_half(uint64_t start, uint64_t bytes) // nothing is in it wherever it starts
 {
-	return start <= SPACE_END && bytes <= SPACE_END - start;
+	return bytes == 0 || (start <= SPACE_END && bytes <= SPACE_END - start);
 }
 
 static size_t to_page_end(uint64_t va, size_t bytes)
@@ -99,7 +99,7 @@ enum space_result space_copy_string(struct space *space, char *to, uint64_t from
 
 enum space_result space_touch(struct space *space, uint64_t start, uint64_t bytes, enum access access)
 {
-	if (start > SPACE_END || bytes > SPACE_END - start)
+	if (!in_user_half(start, bytes))
 		return SPACE_BAD;
 	for (uint64_t va = round_down(start, PAGE_BYTES); bytes && va < start + bytes; va += PAGE_BYTES) {
 		enum space_result result;

@@ -57,6 +57,7 @@ TEST(space_bad_accesses)
 	EXPECT(space_copy_in(&space, text, UINT64_MAX - 7, 16) == SPACE_BAD);
 	EXPECT(space_copy_in(&space, text, 0xffffffc080000000, 8) == SPACE_BAD);
 	EXPECT(space_copy_out(&space, 0, text, 0) == SPACE_OK);
+	EXPECT(space_copy_in(&space, text, UINT64_MAX, 0) == SPACE_OK);
 	EXPECT(space_copy_string(&space, text, 0x100000 + PAGE_BYTES - 1, 16) == SPACE_OK);
 	EXPECT(space_copy_string(&space, text, 0x100000 + PAGE_BYTES, 16) == SPACE_BAD);
 	EXPECT(space_touch(&space, 0x100000, 2 * PAGE_BYTES, ACCESS_READ) == SPACE_BAD);
