@@ -1,9 +1,10 @@
-// init.c: the first process: opens the console, keeps a shell running on it, and adopts every orphan.
+// init.c: the first process: opens the console, makes the devices' files, keeps a shell running on it, and adopts every orphan.
 
 #include "kernel/fcntl.h"
 #include "user/quire.h"
 
-#define CONSOLE 1 // major number of the console's driver
+#define CONSOLE 1 // major numbers of the drivers
+#define RANDOM  2
 
 int main(void)
 {
@@ -16,6 +17,7 @@ int main(void)
 	}
 	dup(0);
 	dup(0);
+	mknod("/random", RANDOM, 0); // or it is there already
 	for (;;) {
 		if ((pid = fork()) < 0)
 			die("init: cannot fork");

@@ -9,6 +9,7 @@
 #include "kernel/boot/map.h"
 #include "kernel/device/console.h"
 #include "kernel/device/plic.h"
+#include "kernel/device/random.h"
 #include "kernel/machine/csr.h"
 #include "kernel/machine/panic.h"
 #include "kernel/machine/print.h"
@@ -123,6 +124,7 @@ void boot_main(uint64_t hartid, uint64_t tree)
 	start_memory(tree);
 	plic_init();
 	console_init();
+	random_init();
 	report();
 	cpu_start_others();
 	process_start_init(bootargs.init);

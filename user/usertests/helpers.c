@@ -122,10 +122,14 @@ uint64 free_pages(void)
 	return info.free_pages;
 }
 
+uint test_seed;
+
 uint random_number(void)
 {
-	static uint state = 20251121;
+	static uint state;
 
+	if (state == 0)
+		state = test_seed | 1; // a xorshift's state is never 0
 	state ^= state << 13;
 	state ^= state >> 17;
 	state ^= state << 5;

@@ -1,4 +1,4 @@
-// main.c: runs the tests: usertests [-l | -q | NAME...]
+// main.c: runs the tests: usertests [-l] [-q] [-s SEED] [NAME...]
 //
 //      for each test:   count free pages and processes
 //                       mkdir /ut; fork; the child goes there and runs the test
@@ -77,6 +77,7 @@ static bool clean_up(void)
 static uint64 missing_pages(uint64 before)
 {
 	for (int ticks = 0; ticks < PATIENCE; ticks++) {
+		sync(); // a commit under way holds pages
 		meminfo(&info, MEMINFO_EXACT);
 		if (info.free_pages >= before)
 			return 0;
@@ -185,6 +186,18 @@ static void warm_up(void)
 		run_once(&empty, &lost);
 }
 
+// What the tests' random numbers begin with: the kernel's seed= repeats it, too.
+static uint draw_seed(void)
+{
+	uint seed = 0;
+	int file = open("/random", O_RDONLY);
+
+	if (file >= 0)
+		read(file, &seed, sizeof(seed));
+	close(file);
+	return seed;
+}
+
 static void list_tests(void)
 {
 	for (const struct test *const *test = tests_start; test < tests_end; test++)
@@ -196,13 +209,18 @@ int main(int argc, char *argv[])
 	int passed = 0, failed = 0, first = 1;
 	bool quick = false;
 
-	if (argc > 1 && strcmp(argv[1], "-l") == 0) {
-		list_tests();
-		return 0;
-	}
-	if (argc > 1 && strcmp(argv[1], "-q") == 0) {
-		quick = true;
-		first = 2;
+	test_seed = draw_seed();
+	for (; first < argc && argv[first][0] == '-'; first++) {
+		if (strcmp(argv[first], "-l") == 0) {
+			list_tests();
+			return 0;
+		}
+		if (strcmp(argv[first], "-q") == 0)
+			quick = true;
+		else if (strcmp(argv[first], "-s") == 0 && first + 1 < argc)
+			test_seed = (uint)atoi(argv[++first]);
+		else
+			die("usage: usertests [-l] [-q] [-s SEED] [NAME...]");
 	}
 	clean_up(); // of an earlier run that was cut short
 	warm_up();
@@ -216,6 +234,8 @@ int main(int argc, char *argv[])
 	}
 	if (passed + failed == 0)
 		printf("there is no such test: usertests -l lists them\n");
+	if (failed > 0)
+		printf("the seed was %d: usertests -s %d\n", (int)test_seed, (int)test_seed);
 	printf("usertests: %d passed, %d failed\n", passed, failed);
 	return failed > 0 || passed == 0;
 }

@@ -62,7 +62,8 @@ extern const uint64 bad_addresses[]; // nothing of the program's is there; ended
 char *page_before_nothing(void); // start of a page that is followed by unmapped addresses; munmap it
 uint64 free_pages(void);         // exact
 void give_back(char *start);     // moves the end of the heap back to `start`
-uint random_number(void);        // the same sequence in each test
+extern uint test_seed;           // printed at the end; -s gives it
+uint random_number(void);        // the same sequence in each test, from test_seed
 char *map_memory(uint64 bytes, int flags); // readable and writable, no file; flags: MAP_PRIVATE or MAP_SHARED
 void look(void *address);                  // reads a byte
 void touch(void *address);                 // writes one
