@@ -215,7 +215,7 @@ static bool is_plain_heap(const struct area *area)
 static struct area *heap_end_at(const struct space *space, uint64_t from)
 {
 	struct area *found = space->recent;
-	if (found && found->end == from && is_plain_heap(found) && !(found->next && found->next->start == from))
+	if (found && found->end == from && is_plain_heap(found)) // two that meet would have been joined
 		return found;
 	found = NULL;
 	for (struct area *area = area_after(space, from - 1); area && area->end <= from; area = area->next)

@@ -185,6 +185,28 @@ TEST(space_heap_with_holes_shrinks)
 	finish();
 }
 
+TEST(space_heap_that_shrank_to_nothing_is_in_nobodys_way)
+{
+	start();
+	uint64_t old;
+	EXPECT(space_sbrk(&space, 4096, &old) == SPACE_OK);
+	EXPECT(space_sbrk(&space, -4096, &old) == SPACE_OK);
+	fork_child();
+	EXPECT_EQ(map(HEAP - PAGE_BYTES, 2, RW, false, NULL), HEAP - PAGE_BYTES);
+	EXPECT_VERDICT(space_check(&space), NULL);
+	EXPECT(space_sbrk(&space, 1, &old) == SPACE_BAD);
+	EXPECT(space_unmap(&space, HEAP - PAGE_BYTES, 2 * PAGE_BYTES) == SPACE_OK);
+	EXPECT(space_sbrk(&space, 1, &old) == SPACE_OK);
+	EXPECT(space_protect(&space, HEAP, PAGE_BYTES, ACCESS_READ) == SPACE_OK);
+	EXPECT(space_sbrk(&space, 8192, &old) == SPACE_OK); // grows behind the part that is read-only
+	EXPECT(space_sbrk(&space, -8192, &old) == SPACE_OK);
+	EXPECT(space_protect(&space, HEAP, PAGE_BYTES, RW) == SPACE_OK);
+	EXPECT_EQ(areas(&space), 2);
+	EXPECT(space_sbrk(&space, 8192, &old) == SPACE_OK);
+	EXPECT_EQ(areas(&space), 2);
+	finish();
+}
+
 // ---- mappings
 
 TEST(space_map_places)
