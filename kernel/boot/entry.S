@@ -10,8 +10,9 @@
 // builds them.
 // It lives until kernel_map_init has built the real table with its permissions.
 //
-// A hart may come to `entry` late: OpenSBI (1.1, sbi_hsm_hart_start) says that a hart shall start before it has written down where, so one that
-// is just then on its way goes to the old address. Whoever finds the kernel entered looks up its own record and goes the others' way.
+// A hart may come to `entry` late: OpenSBI (1.1, sbi_hsm_hart_start) says that a hart shall start before it has written down
+// where, so one that is just then on its way goes to the old address. Whoever finds the kernel entered looks up its own record and
+// goes the others' way.
 
 #include "kernel/machine/csr.h"
 #include "kernel/machine/offsets.h"

@@ -5,13 +5,14 @@
 //
 //   A shadow byte: 0 all eight bytes may be touched; 1..7 only the first so many; above: none, for the reason that it names.
 //
-// The compiler calls __asan_load/store before each access. Allocators tell which bytes are alive through port_shadow_*, at the common entries of
-// heap and page. A table of past events remembers who allocated and freed each block, so that a report shows both backtraces.
+// The compiler calls __asan_load/store before each access. Allocators tell which bytes are alive through port_shadow_*, at the
+// common entries of heap and page. A table of past events remembers who allocated and freed each block, so that a report shows both
+// backtraces.
 // Only RAM in the linear map has a shadow; vmalloc'ed memory is protected by its guard pages.
 //
 // Invariants: the shadow covers [ram_start, ram_end); before address_sanitizer_init nothing is checked.
-// Cost: an eighth of memory, about twice the instructions. Weakness: overflows of stack variables are not seen (-fstack-protector's work), and an
-// access that jumps over the rest of a block into a live neighbour is not, either.
+// Cost: an eighth of memory, about twice the instructions. Weakness: overflows of stack variables are not seen, and an access that
+// jumps over the rest of a block into a live neighbour is not, either.
 // Source: Serebryany et al., AddressSanitizer: A Fast Address Sanity Checker, USENIX ATC 2012.
 #include "kernel/sanitize/address.h"
 

@@ -1,7 +1,7 @@
 // undefined.c: run time of the compiler's checks for undefined behaviour (gcc -fsanitize=undefined) in a kernel built with SAN=undefined.
 //
-// The compiler calls one handler for each kind of fault, with a record of the source line and the types, and the operands. Each handler says in
-// one line what happened and where, then panics: undefined behaviour in a kernel is a bug, not a warning.
+// The compiler calls one handler for each kind of fault, with a record of the source line and the types, and the operands. Each
+// handler says in one line what happened and where, then panics: undefined behaviour in a kernel is a bug, not a warning.
 // Source: the records' layout is gcc's libsanitizer/ubsan/ubsan_handlers.h (an interface that gcc and clang share).
 #include "kernel/machine/panic.h"
 
