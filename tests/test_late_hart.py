@@ -13,7 +13,7 @@ set pagination off
 target remote {stub}
 hbreak *((unsigned long)entry_other - 0xffffffc000000000)
 continue
-set $pc = (unsigned long)entry - 0xffffffc000000000
+set $pc = (unsigned long)&kernel_start - 0xffffffc000000000
 set $a1 = 0
 delete
 detach
@@ -30,7 +30,7 @@ def takes_the_others_way():
         with Machine(smp=2, extra=["-S", "-gdb", f"unix:{stub},server=on,wait=off"]) as m:
             result = subprocess.run([gdb, "-q", "-batch", "build/kernel/quire.elf", "-x", script], cwd=TOP, stdin=subprocess.DEVNULL,
                                     capture_output=True, text=True, timeout=patience(60))
-            expect_that("Breakpoint 1" in result.stdout, f"gdb did not catch the second hart:\n{result.stdout}{result.stderr}")
+            expect_that("hit Breakpoint 1" in result.stdout, f"gdb did not catch the second hart:\n{result.stdout}{result.stderr}")
             m.boot()
             expect_that(m.text.count("Quire: ") == 1, f"the kernel booted twice; {m.tail()}")
             expect_that("hello" in m.sh("echo hello | cat"), m.tail())
