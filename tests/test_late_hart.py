@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 from suite import TOP, Machine, expect_that, patience, test
 
@@ -28,6 +29,9 @@ def takes_the_others_way():
         with open(script, "w") as file:
             file.write(SCRIPT.format(stub=stub))
         with Machine(smp=2, extra=["-S", "-gdb", f"unix:{stub},server=on,wait=off"]) as m:
+            deadline = time.monotonic() + patience(30)
+            while not os.path.exists(stub) and time.monotonic() < deadline:
+                time.sleep(0.01)
             result = subprocess.run([gdb, "-q", "-batch", "build/kernel/quire.elf", "-x", script], cwd=TOP, stdin=subprocess.DEVNULL,
                                     capture_output=True, text=True, timeout=patience(60))
             expect_that("hit Breakpoint 1" in result.stdout, f"gdb did not catch the second hart:\n{result.stdout}{result.stderr}")
