@@ -115,6 +115,7 @@ static void enter_without_asid(struct cpu *cpu, struct table *table)
 	if (table)
 		__atomic_fetch_or(&table->cpus, 1u << cpu->number, __ATOMIC_SEQ_CST);
 	write_satp(cpu, satp_of(table ? table : &kernel_table, 0));
+	__asm__ volatile("fence.i");
 	__asm__ volatile("sfence.vma zero, %0" ::"r"(0UL) : "memory"); // all but the global ones
 	if (before && before != table)
 		__atomic_fetch_and(&before->cpus, ~(1u << cpu->number), __ATOMIC_SEQ_CST);
@@ -147,6 +148,7 @@ void translation_enter(struct table *table)
 	__atomic_fetch_or(&table->cpus, 1u << cpu->number, __ATOMIC_SEQ_CST);
 	flush_pending((unsigned)cpu->number, number_of(table->asid));
 	write_satp(cpu, satp_of(table, number_of(table->asid)));
+	__asm__ volatile("fence.i"); // another hart may have loaded instructions since this one ran the process
 	lock_release(&asid_lock);
 }
 

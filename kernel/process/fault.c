@@ -103,4 +103,6 @@ void process_fault(struct trapframe *frame)
 	}
 	if (result != SPACE_OK)
 		bad_page(frame, access, result);
+	if (access == ACCESS_EXECUTE)
+		__asm__ volatile("fence.i"); // the page's bytes were written as data
 }
