@@ -215,7 +215,7 @@ static bool is_shared(const struct buffer *b)
 static bool separate(struct buffer *b, bool copy)
 {
 	while (b->pins == 0 && is_shared(b)) {
-		pa_t fresh = page_alloc(0, PAGE_KERNEL);
+		pa_t fresh = page_alloc(0, PAGE_ATOMIC); // what is to be written to disk may use the reserve
 		if (!pa_is_none(fresh)) {
 			if (copy)
 				memcpy(pa_pointer(fresh), buffer_data(b), PAGE_BYTES);
@@ -285,7 +285,7 @@ static void count_pinned(int change)
 static void detach(struct buffer *b)
 {
 	page_free(b->page); // not the last reference: each pin has one
-	b->page = page_alloc(0, PAGE_KERNEL); // PA_NONE will do: the next user tries again
+	b->page = page_alloc(0, PAGE_ATOMIC); // PA_NONE will do: the next user tries again
 	b->pins = 0;
 	count_pinned(-1);
 }

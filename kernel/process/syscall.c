@@ -160,8 +160,7 @@ int64_t call_shutdown(const uint64_t *a)
 int64_t call_sync(const uint64_t *a)
 {
 	(void)a;
-	fs_sync();
-	return 0;
+	return fs_sync() ? 0 : -1;
 }
 
 int64_t call_ttymode(const uint64_t *a)
