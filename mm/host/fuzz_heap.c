@@ -2,41 +2,11 @@
 //
 //      which heap, when memory ends, then byte, byte, ... --draw--> calls --> a difference from the shadow, a broken invariant or a
 //      page that is not given back aborts
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include "test.h"
+#include "fuzz.h"
 
 // The fuzzer is built of one file and mm's own.
 #include "heap_model.c"
 
-static const uint8_t *input;
-static size_t left;
-
-static uint64_t next_byte(void)
-{
-	return left ? left--, *input++ : 0;
-}
-
-static uint64_t from_input(uint64_t limit)
-{
-	uint64_t value = next_byte();
-	if (limit > 256)
-		value = value << 8 | next_byte();
-	return value % limit;
-}
-
-void test_fail(const char *name, int line, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	fprintf(stderr, "%s:%d: ", name, line);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
-	abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned heaps = 0;
