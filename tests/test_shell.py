@@ -58,7 +58,7 @@ def running(m, name, seconds=60):
     while time.monotonic() < deadline:
         m.type("\x10")
         m.expect(r"\binit$")
-        listing = m.expect(r"(?:^ .*\n)*^$")
+        listing = m.expect(r"(?:^ .*\n)*^(?! )")
         found = re.findall(rf"^ +(\d+) .* {name}$", listing.group(0), re.M)
         if found:
             return found[-1]
@@ -151,6 +151,28 @@ def process_list_and_memory_report_by_key():
         m.expect(r"(?i)free")
         m.type("\x03")
         m.prompt()
+
+
+@test()
+def a_report_by_key_leaves_the_line_being_typed():
+    """In the shell's own editing, and in the kernel's."""
+    with Machine() as m:
+        m.boot()
+        m.type("echo some")
+        m.expect("echo some")
+        m.type("\x10")
+        m.expect(r"^ +\d+ .* sh$")
+        m.expect(r"^\$ echo some")
+        m.type("thing\ncat\n")
+        m.expect("^something$")
+        running(m, "cat")
+        m.type("abc")
+        m.expect("abc")
+        m.type("\x14")
+        m.expect("(?i)free")
+        m.expect("^abc")
+        m.type("def\n")
+        m.expect(r"def\nabcdef$")
 
 
 @test()
