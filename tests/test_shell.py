@@ -65,6 +65,14 @@ def running(m, name, seconds=60):
     raise Failure(f"{name} never runs; {m.tail()}")
 
 
+def appears(m, name, seconds=60):
+    """Waits at the prompt until ps lists a background program."""
+    deadline = time.monotonic() + patience(seconds)
+    while name not in processes(m):
+        if time.monotonic() > deadline:
+            raise Failure(f"{name} never runs; {m.tail()}")
+
+
 def processes(m):
     """What ps lists: name and pid."""
     return {name: pid for pid, name in re.findall(r"^ +(\d+) .* (\S+)$", m.sh("ps"), re.M)}
@@ -75,8 +83,7 @@ def background():
     with Machine(smp=2) as m:
         m.boot()
         m.sh("sleep 600 &")
-        running(m, "sleep")
-        m.sh("")
+        appears(m, "sleep")
         m.sh(f"kill {processes(m)['sleep']}")
         for _ in range(100):
             if "sleep" not in processes(m):
@@ -128,7 +135,7 @@ def interrupt_kills_the_foreground():
         left = processes(m)
         expect_that(not {"sleep", "cat", "wc"} & set(left), f"still there: {left}")
         m.sh("sleep 600 &")
-        running(m, "sleep")
+        appears(m, "sleep")
         m.type("echo unfinished\x03")
         m.prompt()
         expect_that("sleep" in processes(m), f"^C at the prompt must leave background programs alone; {m.tail()}")
