@@ -9,7 +9,8 @@
 //      left, right, ^B, ^F        move                    ^U, ^K, ^W   erase all before, all after, a word
 //      Home, End, ^A, ^E          to an end of the line   ^L           clear the screen
 //      up, down                   history                 ^C           give up the line
-//      ^D                         erase; on an empty line: end of input                  ^R           show the line again (the console asks so)
+//      ^D                         erase; on an empty line: end of input
+//      ^R                         show the line again: the console sends it after a report
 
 #include "user/sh/sh.h"
 
