@@ -24,12 +24,16 @@ static __attribute__((noinline)) int64_t touch_or_undo(struct space *space, uint
 
 int64_t call_sbrk(const uint64_t *a)
 {
+	struct space *space = &process_current()->space;
+	int64_t delta = (int64_t)a[0];
 	uint64_t old;
 
-	if (space_sbrk(&process_current()->space, (int64_t)a[0], &old) != SPACE_OK)
+	if (delta < 0 && 0 - (uint64_t)delta > space->heap_end)
+		return (int64_t)space->heap_end; // to below address 0: nothing changes and nothing is wrong, as in xv6
+	if (space_sbrk(space, delta, &old) != SPACE_OK)
 		return -1;
-	if ((int)a[1] == SBRK_EAGER && (int64_t)a[0] > 0)
-		return touch_or_undo(&process_current()->space, old, (int64_t)a[0]);
+	if (delta > 0 && (int)a[1] == SBRK_EAGER)
+		return touch_or_undo(space, old, delta);
 	return (int64_t)old;
 }
 

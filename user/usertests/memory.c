@@ -28,8 +28,10 @@ TEST(sbrk_limits)
 {
 	char *end = sbrk(0);
 
-	CHECK(sbrk(-0x7fffffff) == SBRK_ERROR);
-	CHECK(sbrk(-0x7fffffff - 1) == SBRK_ERROR);
+	CHECK(sbrk(-0x7fffffff) == end); // to below address 0: not an error, but nothing changes
+	CHECK(sbrk(-0x7fffffff - 1) == end);
+	CHECK(sbrk(-(int)(uint64)end - 1) == end);
+	CHECK(sbrk(-(int)(uint64)end) == SBRK_ERROR);
 	CHECK(sbrk(-(int)((uint64)end - 0x10000)) == SBRK_ERROR); // into the program itself
 	CHECK(sbrk(0) == end);
 	CHECK(sbrk(10) == end);
