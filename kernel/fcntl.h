@@ -20,4 +20,3 @@
 #define MAP_PRIVATE   0x02 // writes stay with this process
 #define MAP_FIXED     0x10 // at this address or not at all
 #define MAP_ANONYMOUS 0x20 // zeroes, no file
-#define MAP_FAILED    ((void *)-1)

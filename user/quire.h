@@ -6,6 +6,8 @@
 #include "kernel/meminfo.h"
 #include "user/user.h"
 
+#define MAP_FAILED ((void *)-1) // of mmap; not in kernel/fcntl.h, since xv6's programs define it themselves
+
 // System calls; 0, or -1 on failure, where nothing else is said.
 int mprotect(void *address, uint64 bytes, int rights);
 int meminfo(struct meminfo *to, int flags);

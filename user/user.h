@@ -10,7 +10,7 @@ struct stat;
 
 #define SBRK_ERROR ((char *)-1)
 
-// System calls. -1 (or SBRK_ERROR, MAP_FAILED) on failure.
+// System calls. -1 (or a pointer with that value) on failure.
 int fork(void);                                  // 0 in the child, the child's pid in the parent
 int exit(int status) __attribute__((noreturn));
 int wait(int *status);                           // pid of a child that ended; status may be 0. A killed child's status is -1

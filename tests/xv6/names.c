@@ -9,6 +9,10 @@
 #include "kernel/riscv.h"
 #include "user/user.h"
 
+#ifdef MAP_FAILED
+#error "programs of the mmap lab define it themselves"
+#endif
+
 char buf[BSIZE];
 uint counters[NPROC];
 
