@@ -4,8 +4,8 @@
 //   [ unused | superblock |   log half 0       |   log half 1       |   inodes   |   bitmap   |   data ...                   ]
 //                          [ header | copies ]  [ header | copies ]
 //
-// A block is 4096 bytes: one page. All numbers are little-endian. Included after kernel/types.h; the names are those that xv6's
-// programs know (BSIZE, MAXFILE, struct dirent ...), the format is Quire's own.
+// A block is 4096 bytes: one page. All numbers are little-endian. Included after kernel/types.h; the names that
+// xv6's programs know (BSIZE, MAXFILE, struct dirent ...) are here, too, the format is Quire's own.
 //
 //   data block n of a file:  addrs[n]                                                     n < NDIRECT
 //                            addrs[NDIRECT]     -> [ NINDIRECT numbers ]                  the next NINDIRECT
@@ -14,8 +14,8 @@
 
 #include "kernel/types.h"
 
-#define ROOTINO 1    // the root directory's inode number; 0 means none
-#define BSIZE   4096 // bytes in a block
+#define ROOTINO     1    // the root directory's inode number; 0 means none
+#define BLOCK_BYTES 4096 // in a block of the disk
 
 struct superblock {
 	uint magic;      // FSMAGIC
@@ -31,9 +31,13 @@ struct superblock {
 #define FSMAGIC 0x51756972 // "Quir"
 
 #define NDIRECT   11
-#define NINDIRECT (BSIZE / sizeof(uint))
+#define NINDIRECT (BLOCK_BYTES / sizeof(uint))
 #define NDOUBLE   2 // entries used of the double-indirect block
-#define MAXFILE   (NDIRECT + NINDIRECT + NDOUBLE * NINDIRECT) // below the disk's size: there are programs that write so many blocks
+#define FILE_BLOCKS (NDIRECT + NINDIRECT + NDOUBLE * NINDIRECT) // of the largest file; fits on the disk: some programs fill one
+
+// What xv6's programs reckon with: pieces of 1024 bytes, and how many of them the largest file has.
+#define BSIZE   1024
+#define MAXFILE (FILE_BLOCKS * (BLOCK_BYTES / BSIZE))
 
 struct dinode {
 	short type;              // T_DIR, T_FILE, T_DEVICE (kernel/stat.h); 0: free
@@ -44,9 +48,9 @@ struct dinode {
 	uint addrs[NDIRECT + 2]; // data blocks; 0: none
 };
 
-#define IPB          (BSIZE / sizeof(struct dinode)) // inodes in a block
+#define IPB          (BLOCK_BYTES / sizeof(struct dinode)) // inodes in a block
 #define IBLOCK(i, sb) ((i) / IPB + (sb).inodestart)  // block that holds inode i
-#define BPB          (BSIZE * 8)                     // bitmap bits in a block; 1: in use
+#define BPB          (BLOCK_BYTES * 8)               // bitmap bits in a block; 1: in use
 #define BBLOCK(b, sb) ((b) / BPB + (sb).bmapstart)   // bitmap block that holds block b's bit
 #define MAXBITMAP    16                              // bitmap blocks at most: a disk of up to 2 GiB
 

@@ -53,7 +53,7 @@ static void fault(struct fsck *check, const char *format, ...)
 
 static void *fsck_block(const struct fsck *check, uint64_t number)
 {
-	return check->image + number * BSIZE;
+	return check->image + number * BLOCK_BYTES;
 }
 
 static struct dinode *fsck_inode(const struct fsck *check, uint number)
@@ -106,7 +106,7 @@ static void replay(struct fsck *check)
 	const struct log_header *last = even && odd ? (even->sequence > odd->sequence ? even : odd) : even ? even : odd;
 
 	for (uint i = 0; last && i < last->count; i++)
-		memcpy(fsck_block(check, last->block[i]), (const unsigned char *)last + (size_t)(i + 1) * BSIZE, BSIZE);
+		memcpy(fsck_block(check, last->block[i]), (const unsigned char *)last + (size_t)(i + 1) * BLOCK_BYTES, BLOCK_BYTES);
 	check->replayed = last ? last->count : 0;
 }
 
@@ -127,7 +127,7 @@ static bool claim(struct fsck *check, uint number, uint in, const char *what)
 
 static void check_data(struct fsck *check, uint in, uint index, uint number)
 {
-	uint blocks = (uint)(((uint64_t)fsck_inode(check, in)->size + BSIZE - 1) / BSIZE);
+	uint blocks = (uint)(((uint64_t)fsck_inode(check, in)->size + BLOCK_BYTES - 1) / BLOCK_BYTES);
 
 	if (number == 0 && index < blocks)
 		fault(check, "inode %u: its block %u of %u is missing", in, index, blocks);
@@ -177,7 +177,7 @@ static void check_inode(struct fsck *check, uint in)
 		fault(check, "inode %u: a device with %u bytes", in, d->size);
 	if (d->type == T_DIR && d->size % sizeof(struct dirent) != 0)
 		fault(check, "inode %u: a directory of %u bytes", in, d->size);
-	if (d->size > (uint64_t)MAXFILE * BSIZE)
+	if (d->size > (uint64_t)FILE_BLOCKS * BLOCK_BYTES)
 		fault(check, "inode %u: %u bytes are more than a file can have", in, d->size);
 	else
 		check_tree(check, in);
@@ -218,9 +218,9 @@ static unsigned char *content_block(const struct fsck *check, const struct dinod
 static const struct dirent *entry_at(const struct fsck *check, uint directory, uint index)
 {
 	uint at = index * (uint)sizeof(struct dirent);
-	unsigned char *block = content_block(check, fsck_inode(check, directory), at / BSIZE);
+	unsigned char *block = content_block(check, fsck_inode(check, directory), at / BLOCK_BYTES);
 
-	return block ? (const struct dirent *)(block + at % BSIZE) : NULL;
+	return block ? (const struct dirent *)(block + at % BLOCK_BYTES) : NULL;
 }
 
 static void check_name(struct fsck *check, uint directory, uint index, const struct dirent *e)
@@ -350,13 +350,13 @@ static unsigned char *load(const char *path, uint64_t *blocks)
 	}
 	long bytes = ftell(file);
 	rewind(file);
-	unsigned char *image = bytes >= 0 ? calloc(1, (size_t)bytes + BSIZE) : NULL;
+	unsigned char *image = bytes >= 0 ? calloc(1, (size_t)bytes + BLOCK_BYTES) : NULL;
 	if (!image || fread(image, 1, (size_t)bytes, file) != (size_t)bytes) {
 		fprintf(stderr, "fsck: %s: cannot be read\n", path);
 		exit(2);
 	}
 	fclose(file);
-	*blocks = (uint64_t)bytes / BSIZE;
+	*blocks = (uint64_t)bytes / BLOCK_BYTES;
 	return image;
 }
 

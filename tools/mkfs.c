@@ -19,9 +19,9 @@
 #include "kernel/stat.h"
 #undef stat
 
-_Static_assert(sizeof(struct dinode) == 64 && BSIZE % sizeof(struct dinode) == 0, "an inode must not cross blocks");
+_Static_assert(sizeof(struct dinode) == 64 && BLOCK_BYTES % sizeof(struct dinode) == 0, "an inode must not cross blocks");
 _Static_assert(sizeof(struct dirent) == 16, "a directory entry is 16 bytes");
-_Static_assert(sizeof(struct log_header) <= BSIZE, "a log header is one block");
+_Static_assert(sizeof(struct log_header) <= BLOCK_BYTES, "a log header is one block");
 
 #define LOG_MIN   82   // blocks: two halves of a header and 40 copies, enough for the largest single operation
 #define LOG_MAX   1024 // blocks
@@ -46,7 +46,7 @@ static _Noreturn void fail(const char *format, ...)
 
 static void *block(uint number)
 {
-	return image + (size_t)number * BSIZE;
+	return image + (size_t)number * BLOCK_BYTES;
 }
 
 static struct dinode *inode(uint number)
@@ -75,7 +75,7 @@ static void lay_out(uint size)
 	if (next_block + 2 > size)
 		fail("%u blocks are too few: the tables alone need %u", size, next_block + 2);
 	super.nblocks = size - next_block;
-	image = calloc(size, BSIZE);
+	image = calloc(size, BLOCK_BYTES);
 	if (!image)
 		fail("no memory for an image of %u blocks", size);
 	memcpy(block(1), &super, sizeof super);
@@ -84,7 +84,7 @@ static void lay_out(uint size)
 static uint take_block(void)
 {
 	if (next_block == super.size)
-		fail("the files do not fit into %u blocks of %u bytes", super.size, (uint)BSIZE);
+		fail("the files do not fit into %u blocks of %u bytes", super.size, (uint)BLOCK_BYTES);
 	return next_block++;
 }
 
@@ -122,11 +122,11 @@ static void append(uint number, const void *bytes, size_t count)
 {
 	struct dinode *in = inode(number);
 	for (const unsigned char *from = bytes; count > 0;) {
-		uint at = in->size % BSIZE;
-		size_t part = BSIZE - at < count ? BSIZE - at : count;
-		if (in->size / BSIZE >= MAXFILE)
-			fail("a file is longer than %lu bytes", (unsigned long)MAXFILE * BSIZE);
-		memcpy(data_block(in, in->size / BSIZE) + at, from, part);
+		uint at = in->size % BLOCK_BYTES;
+		size_t part = BLOCK_BYTES - at < count ? BLOCK_BYTES - at : count;
+		if (in->size / BLOCK_BYTES >= FILE_BLOCKS)
+			fail("a file is longer than %lu bytes", (unsigned long)FILE_BLOCKS * BLOCK_BYTES);
+		memcpy(data_block(in, in->size / BLOCK_BYTES) + at, from, part);
 		in->size += (uint)part;
 		from += part;
 		count -= part;
@@ -159,7 +159,7 @@ static const char *root_name(const char *path, char name[DIRSIZ + 1])
 static void require_new(uint directory, const char *name, const char *path)
 {
 	for (uint at = 0; at < inode(directory)->size; at += sizeof(struct dirent)) {
-		struct dirent *entry = (struct dirent *)(data_block(inode(directory), at / BSIZE) + at % BSIZE);
+		struct dirent *entry = (struct dirent *)(data_block(inode(directory), at / BLOCK_BYTES) + at % BLOCK_BYTES);
 		if (strncmp(entry->name, name, DIRSIZ) == 0)
 			fail("%s: two files would be named /%s", path, name);
 	}
@@ -174,7 +174,7 @@ static void add_file(const char *path)
 		fail("%s: %s", path, strerror(errno));
 	uint number = take_inode(T_FILE);
 	append_entry(ROOTINO, name, number);
-	static unsigned char bytes[64 * BSIZE];
+	static unsigned char bytes[64 * BLOCK_BYTES];
 	for (size_t count; (count = fread(bytes, 1, sizeof bytes, file)) > 0;)
 		append(number, bytes, count);
 	if (ferror(file))
@@ -190,7 +190,7 @@ static void write_bitmap(void)
 
 static bool is_zero(const unsigned char *bytes)
 {
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, BSIZE - 1) == 0;
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, BLOCK_BYTES - 1) == 0;
 }
 
 static void write_image(const char *path)
@@ -198,10 +198,10 @@ static void write_image(const char *path)
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (fd < 0)
 		fail("%s: %s", path, strerror(errno));
-	bool good = ftruncate(fd, (off_t)super.size * BSIZE) == 0;
+	bool good = ftruncate(fd, (off_t)super.size * BLOCK_BYTES) == 0;
 	for (uint number = 0; good && number < super.size; number++)
 		if (!is_zero(block(number)))
-			good = pwrite(fd, block(number), BSIZE, (off_t)number * BSIZE) == BSIZE;
+			good = pwrite(fd, block(number), BLOCK_BYTES, (off_t)number * BLOCK_BYTES) == BLOCK_BYTES;
 	if (close(fd) != 0 || !good) {
 		int error = errno;
 		unlink(path);
@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 	char *end = NULL;
 	unsigned long size = argc >= 3 ? strtoul(argv[2], &end, 10) : 0;
 	if (argc < 3 || *end || end == argv[2] || size == 0 || size > (unsigned long)MAXBITMAP * BPB) {
-		fprintf(stderr, "usage: mkfs IMAGE SIZE_BLOCKS FILE...\n       a block is %u bytes; at most %u blocks\n", (uint)BSIZE,
+		fprintf(stderr, "usage: mkfs IMAGE SIZE_BLOCKS FILE...\n       a block is %u bytes; at most %u blocks\n", (uint)BLOCK_BYTES,
 			(uint)(MAXBITMAP * BPB));
 		return 2;
 	}

@@ -127,7 +127,7 @@ static uint32_t walk(struct inode *in, uint32_t index, bool make)
 	bool direct = index < NDIRECT, single = !direct && index < NDIRECT + LEAF;
 	uint32_t *top = &in->disk.addrs[direct ? index : single ? NDIRECT : NDIRECT + 1];
 
-	if (index >= MAXFILE)
+	if (index >= FILE_BLOCKS)
 		return 0;
 	if (*top == 0 && make)
 		*top = take_zeroed();
@@ -190,7 +190,7 @@ static bool trim_outer(struct inode *in)
 		leaves[last - 1] = 0;
 		buffer_release(b);
 		free_leaf(leaf);
-		in->disk.size = (uint32_t)(NDIRECT + last * LEAF) * BSIZE;
+		in->disk.size = (uint32_t)(NDIRECT + last * LEAF) * BLOCK_BYTES;
 		return false;
 	}
 	if (b)

@@ -20,16 +20,16 @@ struct part {
 
 static struct part part_at(uint64_t offset, uint32_t bytes)
 {
-	struct part part = { (uint32_t)(offset / BSIZE), (uint32_t)(offset % BSIZE), 0 };
+	struct part part = { (uint32_t)(offset / BLOCK_BYTES), (uint32_t)(offset % BLOCK_BYTES), 0 };
 
-	part.bytes = BSIZE - part.start < bytes ? BSIZE - part.start : bytes;
+	part.bytes = BLOCK_BYTES - part.start < bytes ? BLOCK_BYTES - part.start : bytes;
 	return part;
 }
 
 // Reads block `number` and, in the same request, those that follow it both in the file and on the disk.
 static void fetch(struct inode *in, uint32_t index, uint32_t number)
 {
-	uint32_t blocks = (in->disk.size + BSIZE - 1) / BSIZE, run = 1;
+	uint32_t blocks = (in->disk.size + BLOCK_BYTES - 1) / BLOCK_BYTES, run = 1;
 
 	while (run < READ_AHEAD && index + run < blocks && block_find(in, index + run) == number + run)
 		run++;
@@ -63,7 +63,7 @@ int content_read(struct inode *in, struct memory to, uint64_t offset, uint32_t b
 static bool write_part(struct inode *in, struct memory from, struct part part)
 {
 	uint32_t number = block_ensure(in, part.index);
-	bool whole = part.bytes == BSIZE;
+	bool whole = part.bytes == BLOCK_BYTES;
 
 	if (number == 0)
 		return false;
@@ -83,7 +83,7 @@ int content_write(struct inode *in, struct memory from, uint64_t offset, uint32_
 {
 	uint32_t done = 0;
 
-	if (offset > in->disk.size || offset + bytes > (uint64_t)MAXFILE * BSIZE)
+	if (offset > in->disk.size || offset + bytes > (uint64_t)FILE_BLOCKS * BLOCK_BYTES)
 		return 0;
 	while (done < bytes) {
 		struct part part = part_at(offset + done, bytes - done);

@@ -9,7 +9,7 @@
 #include "kernel/fs/inode.h"
 #include "kernel/fs/journal.h"
 
-#define ENTRIES (BSIZE / sizeof(struct dirent)) // in a block
+#define ENTRIES (BLOCK_BYTES / sizeof(struct dirent)) // in a block
 
 _Static_assert(sizeof(struct dirent) == 16 && sizeof(struct name) == 16, "an entry is two words");
 

@@ -22,8 +22,8 @@
 #include "kernel/stat.h"
 #include "mm/slab.h"
 
-#define READ_PIECE  (32u * BSIZE)
-#define WRITE_PIECE ((uint32_t)CONTENT_BLOCKS * BSIZE)
+#define READ_PIECE  (32u * BLOCK_BYTES)
+#define WRITE_PIECE ((uint32_t)CONTENT_BLOCKS * BLOCK_BYTES)
 
 struct file {
 	unsigned refs; // files' lock
@@ -190,7 +190,7 @@ static int write_inode(struct file *file, struct memory from, int bytes)
 	int done = 0;
 
 	while (done < bytes) {
-		uint32_t most = WRITE_PIECE - (uint32_t)(file->offset % BSIZE), left = (uint32_t)(bytes - done);
+		uint32_t most = WRITE_PIECE - (uint32_t)(file->offset % BLOCK_BYTES), left = (uint32_t)(bytes - done);
 		uint32_t part = left < most ? left : most;
 		if (write_piece(file, (struct memory){ from.user, from.address + (uint32_t)done }, part) != (int)part)
 			return -1;

@@ -98,7 +98,7 @@ static struct dinode *record(struct buffer *b, uint32_t number)
 
 static bool is_sound(const struct dinode *disk)
 {
-	return disk->type >= T_DIR && disk->type <= T_DEVICE && disk->size <= (uint64_t)MAXFILE * BSIZE;
+	return disk->type >= T_DIR && disk->type <= T_DEVICE && disk->size <= (uint64_t)FILE_BLOCKS * BLOCK_BYTES;
 }
 
 bool inode_lock(struct inode *in)

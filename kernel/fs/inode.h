@@ -46,7 +46,7 @@ bool block_trim(struct inode *inode);
 
 // content.c: bytes; both with the inode locked. The user's range has been touched.
 int content_read(struct inode *inode, struct memory to, uint64_t offset, uint32_t bytes); // bytes read, fewer at the end; -1
-// Bytes written; fewer when the disk is full. op CONTENT_OP when it is at most CONTENT_BLOCKS * BSIZE bytes.
+// Bytes written; fewer when the disk is full. op CONTENT_OP when it is at most CONTENT_BLOCKS * BLOCK_BYTES bytes.
 int content_write(struct inode *inode, struct memory from, uint64_t offset, uint32_t bytes);
 #define CONTENT_BLOCKS 8
 #define CONTENT_OP     (2 * (CONTENT_BLOCKS + 1 + 4) + 1) // they, cut at both ends, and four indirect ones, a bitmap for each, inode

@@ -44,7 +44,7 @@ static bool read(struct source *source, uint64_t offset, void *to, size_t bytes)
 // The locked buffer of the file's block at `offset`; NULL behind the end.
 static struct buffer *buffer_at(struct inode *in, uint64_t offset)
 {
-	uint32_t number = offset < in->disk.size ? block_find(in, (uint32_t)(offset / BSIZE)) : 0;
+	uint32_t number = offset < in->disk.size ? block_find(in, (uint32_t)(offset / BLOCK_BYTES)) : 0;
 
 	return number ? buffer_read(number) : NULL;
 }
@@ -80,8 +80,8 @@ static void clear_tail(const struct inode *in, uint64_t offset, struct buffer *b
 {
 	uint64_t end = in->disk.size - offset;
 
-	if (end < BSIZE)
-		memset((char *)buffer_data(b) + end, 0, BSIZE - end);
+	if (end < BLOCK_BYTES)
+		memset((char *)buffer_data(b) + end, 0, BLOCK_BYTES - end);
 }
 
 static void let_go(struct inode *in, uint64_t offset, pa_t page, bool dirty)

@@ -21,8 +21,8 @@
 
 #define NAMES      6  // in each of a worker's three directories
 #define PLACES     (3 * NAMES)
-#define LARGEST    (14u * BSIZE) // reaches into the single-indirect block
-#define WRITE_MOST (8u * BSIZE)  // one operation of the journal
+#define LARGEST    (14u * BLOCK_BYTES) // reaches into the single-indirect block
+#define WRITE_MOST (8u * BLOCK_BYTES)  // one operation of the journal
 
 struct content { // of a file, shared by its names
 	unsigned names;

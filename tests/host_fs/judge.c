@@ -41,8 +41,9 @@ static uint64_t tree_fingerprint(const struct fsck *check, uint directory, const
 		snprintf(path, sizeof path, "%s/%.*s", prefix, DIRSIZ, e->name);
 		const struct dinode *d = fsck_inode(check, e->inum);
 		uint64_t hash = d->size;
-		for (uint at = 0; d->type == T_FILE && at < d->size; at += BSIZE)
-			hash = hash_bytes(hash, content_block(check, d, at / BSIZE), d->size - at < BSIZE ? d->size - at : BSIZE);
+		for (uint at = 0; d->type == T_FILE && at < d->size; at += BLOCK_BYTES)
+			hash = hash_bytes(hash, content_block(check, d, at / BLOCK_BYTES),
+					  d->size - at < BLOCK_BYTES ? d->size - at : BLOCK_BYTES);
 		sum += hash_entry(path, d->type, d->type == T_DIR ? 0 : hash);
 		if (d->type == T_DIR)
 			sum += tree_fingerprint(check, e->inum, path);
@@ -85,7 +86,7 @@ static bool judge(unsigned char *image, uint32_t blocks, struct wreck wreck)
 		FILE *file = fopen("/tmp/quire-wreck.img", "wb");
 		printf("after %u of %u events (%s); image: /tmp/quire-wreck.img\n", wreck.events, trace->events, wreck.kind);
 		if (file) {
-			fwrite(image, BSIZE, blocks, file);
+			fwrite(image, BLOCK_BYTES, blocks, file);
 			fclose(file);
 		}
 	}
@@ -95,7 +96,7 @@ static bool judge(unsigned char *image, uint32_t blocks, struct wreck wreck)
 static void apply(unsigned char *image, struct event event)
 {
 	if (event.block)
-		memcpy(image + (size_t)event.block * BSIZE, trace->data[event.data], BSIZE);
+		memcpy(image + (size_t)event.block * BLOCK_BYTES, trace->data[event.data], BLOCK_BYTES);
 }
 
 // Applies a random part of the events [from, to), which no flush parts; one may be torn.
@@ -107,17 +108,17 @@ static void apply_some(unsigned char *image, uint32_t from, uint32_t to, uint64_
 		if (event.block == 0 || random_below(random, 10) >= density)
 			continue;
 		uint64_t sectors = random_below(random, 8) ? 0xff : random_next(random);
-		for (unsigned s = 0; s < BSIZE / 512; s++)
+		for (unsigned s = 0; s < BLOCK_BYTES / 512; s++)
 			if (sectors >> s & 1)
-				memcpy(image + (size_t)event.block * BSIZE + s * 512, trace->data[event.data] + s * 512, 512);
+				memcpy(image + (size_t)event.block * BLOCK_BYTES + s * 512, trace->data[event.data] + s * 512, 512);
 	}
 }
 
 // Mounts the wreck with the kernel's code, uses it and checks it again.
 static bool mount_wreck(const unsigned char *wreck, uint32_t blocks)
 {
-	unsigned char *image = shared_memory((size_t)blocks * BSIZE);
-	memcpy(image, wreck, (size_t)blocks * BSIZE);
+	unsigned char *image = shared_memory((size_t)blocks * BLOCK_BYTES);
+	memcpy(image, wreck, (size_t)blocks * BLOCK_BYTES);
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -135,7 +136,7 @@ static bool mount_wreck(const unsigned char *wreck, uint32_t blocks)
 	waitpid(pid, &status, 0);
 	struct fsck check = { .image = image, .blocks = blocks };
 	bool good = status == 0 && fsck_check(&check) == 0 && find_entry(&check, ROOTINO, "after") != 0 && check.orphans == 0;
-	shared_free(image, (size_t)blocks * BSIZE);
+	shared_free(image, (size_t)blocks * BLOCK_BYTES);
 	if (!good)
 		printf("fault: mounted after the crash: %s\n", status ? "the file system failed" : "it is not whole");
 	return good;
@@ -144,7 +145,7 @@ static bool mount_wreck(const unsigned char *wreck, uint32_t blocks)
 // Judges the wrecks of every power cut during the recorded run that began with `image`. Returns how many wrecks, 0 after a bad one.
 uint32_t crash_judge(unsigned char *image, uint32_t blocks, uint64_t seed)
 {
-	size_t bytes = (size_t)blocks * BSIZE;
+	size_t bytes = (size_t)blocks * BLOCK_BYTES;
 	unsigned char *durable = malloc(bytes), *wreck = malloc(bytes);
 	uint64_t random = seed ^ 0x5eed;
 	uint32_t flushed = 0, mark = 0, wrecks = 0, events = trace->events;

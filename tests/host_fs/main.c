@@ -27,9 +27,9 @@ static unsigned char *new_image(uint32_t blocks)
 	int fd = mkstemp(path);
 	close(fd);
 	snprintf(command, sizeof command, "%s %s %u", mkfs, path, blocks);
-	unsigned char *image = shared_memory((size_t)blocks * BSIZE);
+	unsigned char *image = shared_memory((size_t)blocks * BLOCK_BYTES);
 	FILE *file = system(command) == 0 ? fopen(path, "rb") : NULL;
-	if (!file || fread(image, BSIZE, blocks, file) != blocks) {
+	if (!file || fread(image, BLOCK_BYTES, blocks, file) != blocks) {
 		printf("cannot make an image with %s\n", command);
 		exit(1);
 	}
@@ -40,7 +40,7 @@ static unsigned char *new_image(uint32_t blocks)
 
 static void drop_image(unsigned char *image, uint32_t blocks)
 {
-	shared_free(image, (size_t)blocks * BSIZE);
+	shared_free(image, (size_t)blocks * BLOCK_BYTES);
 }
 
 static void report(const char *name, bool good, const char *detail)
@@ -115,7 +115,7 @@ static void test_crashes(const char *name, test_body *run, uint32_t blocks, uint
 		return;
 	char detail[100] = "";
 	unsigned char *before = new_image(blocks), *image = new_image(blocks);
-	memcpy(image, before, (size_t)blocks * BSIZE);
+	memcpy(image, before, (size_t)blocks * BLOCK_BYTES);
 	forget_trace();
 	uint32_t wrecks = in_process(run, image, blocks, number) && trace->finished ? crash_judge(before, blocks, number) : 0;
 	snprintf(detail, sizeof detail, "%u wrecks of %u disk events", wrecks, trace->events);
@@ -128,11 +128,11 @@ static void test_crashes(const char *name, test_body *run, uint32_t blocks, uint
 
 static int fill(const char *path)
 {
-	static char block[BSIZE];
+	static char block[BLOCK_BYTES];
 	struct file *file = file_open(path, O_CREATE | O_RDWR | O_TRUNC);
 	int count = 0;
 	require(file, "a file can be made");
-	while (put(file, block, BSIZE) == BSIZE)
+	while (put(file, block, BLOCK_BYTES) == BLOCK_BYTES)
 		count++;
 	file_close(file);
 	return count;
@@ -161,7 +161,7 @@ static void largest_file(unsigned char *image, uint32_t blocks, uint64_t number)
 	(void)number;
 	start(image, blocks);
 	for (int i = 0; i < 2; i++) {
-		require(fill("/one") == (int)MAXFILE, "a file can have MAXFILE blocks");
+		require(fill("/one") == (int)FILE_BLOCKS, "a file can have FILE_BLOCKS blocks");
 		require(fill("/two") < 1000, "a second one fills the disk");
 		struct file *file = file_open("/one", i ? O_RDWR | O_TRUNC : O_RDWR);
 		require(file && put(file, "x", 1) == 1, "it can be written to");
@@ -210,7 +210,7 @@ static void test_plain(const char *name, test_body *run, uint32_t blocks)
 // Some file work that may fail at any point, and must not do more than that.
 static void churn(uint64_t *random, unsigned steps)
 {
-	static char bytes[3 * BSIZE];
+	static char bytes[3 * BLOCK_BYTES];
 	char path[32], other[32];
 	for (unsigned i = 0; i < steps; i++) {
 		snprintf(path, sizeof path, "/%s%llu", i % 3 ? "" : "d/", (unsigned long long)random_below(random, 8));
@@ -273,11 +273,11 @@ static void test_many(const char *name, test_body *run, unsigned count)
 
 static void damage(unsigned char *image, uint64_t *random)
 {
-	struct superblock *sb = (struct superblock *)(image + BSIZE);
+	struct superblock *sb = (struct superblock *)(image + BLOCK_BYTES);
 	uint32_t first = sb->inodestart, last = sb->bmapstart + 40;
 	for (uint64_t i = 1 + random_below(random, 30); i > 0; i--) {
 		uint64_t block = first + random_below(random, last - first);
-		uint32_t *victim = (uint32_t *)(image + block * BSIZE) + random_below(random, 100);
+		uint32_t *victim = (uint32_t *)(image + block * BLOCK_BYTES) + random_below(random, 100);
 		*victim = random_below(random, 2) ? (uint32_t)random_below(random, sb->size) : (uint32_t)random_next(random);
 	}
 	if (random_below(random, 10) == 0)

@@ -2,7 +2,7 @@
 
 #include "user/usertests/test.h"
 
-static char buffer[BSIZE];
+static char buffer[BLOCK_BYTES];
 
 // Four processes write a file each; nobody's bytes end up in another's.
 SLOW_TEST(four_files)
@@ -177,19 +177,19 @@ TEST(read_while_written)
 {
 	int writer, file = open("f", O_RDWR | O_CREATE);
 
-	memset(buffer, 'a', BSIZE);
-	EXPECT(write(file, buffer, BSIZE), BSIZE);
+	memset(buffer, 'a', BLOCK_BYTES);
+	EXPECT(write(file, buffer, BLOCK_BYTES), BLOCK_BYTES);
 	close(file);
 	if ((writer = fork_or_fail()) == 0)
 		for (char c = 'b';; c = c == 'z' ? 'a' : (char)(c + 1)) {
-			memset(buffer, c, BSIZE);
+			memset(buffer, c, BLOCK_BYTES);
 			file = open("f", O_WRONLY);
-			EXPECT(write(file, buffer, BSIZE), BSIZE);
+			EXPECT(write(file, buffer, BLOCK_BYTES), BLOCK_BYTES);
 			close(file);
 		}
 	for (int i = 0; i < 100; i++) {
-		EXPECT(read_whole("f", buffer, BSIZE), BSIZE);
-		for (int k = 1; k < BSIZE; k++)
+		EXPECT(read_whole("f", buffer, BLOCK_BYTES), BLOCK_BYTES);
+		for (int k = 1; k < BLOCK_BYTES; k++)
 			EXPECT(buffer[k], buffer[0]);
 	}
 	kill(writer);
@@ -288,7 +288,7 @@ SLOW_TEST(sync_while_writing)
 			char name[2] = { (char)('0' + child), 0 };
 
 			for (int i = 0; i < 10; i++) {
-				write_file(name, buffer, BSIZE);
+				write_file(name, buffer, BLOCK_BYTES);
 				EXPECT(sync(), 0);
 				EXPECT(unlink(name), 0);
 			}

@@ -137,7 +137,7 @@ SLOW_TEST(many_entries)
 {
 	char name[16];
 	struct stat st;
-	const int count = 2 * BSIZE / (int)sizeof(struct dirent) + 20;
+	const int count = 2 * BLOCK_BYTES / (int)sizeof(struct dirent) + 20;
 
 	write_file("first", "x", 1);
 	for (int i = 0; i < count; i++) {

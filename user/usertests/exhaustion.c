@@ -268,7 +268,7 @@ SLOW_TEST(fork_storm)
 // Blocks: a file that takes all there are. Afterwards as many fit again.
 static int fill_disk(const char *name)
 {
-	static char block[8 * BSIZE];
+	static char block[8 * BLOCK_BYTES];
 	int file = open(name, O_RDWR | O_CREATE | O_TRUNC), count = 0;
 
 	CHECK(file >= 0);
