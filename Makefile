@@ -93,8 +93,9 @@ all: kernel image
 kernel: $(KERNEL)
 image: $(IMAGE)
 
+LAB_GOALS := check watch hint labs lab release
 ifeq ($(CROSS),)
-ifneq ($(filter-out qemu gdb test bench doctor setup clean lint host-tests fuzz check watch hint labs lab release,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out qemu gdb test bench doctor setup clean lint host-tests fuzz $(LAB_GOALS),$(or $(MAKECMDGOALS),all)),)
 $(shell sh tools/doctor >&2)
 $(error No riscv64 compiler was found: see above. "make qemu" and "make test" install it where they can)
 endif

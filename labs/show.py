@@ -88,8 +88,7 @@ def explain(lab, top, result, hint_command):
         text = source_line(top, result["place"])
         if len(text) > 1:
             print(block("", [paint(text, "dim") if len(text) < width() - 14 else text]))
-    if result["file"]:
-        print(field("check", f"{result['file']}:{result['line']} (seed {result['seed']})"))
+    print(field("check", f"CHECK({result['check']}) in labs/{lab.folder.name}/check.c"))
     print(field("hint", f"{hint_command} STEP={result['step']}"))
 
 

@@ -18,14 +18,16 @@ static const struct page_engine *const buddy = &page_buddy;
 
 // ---- 3.1
 
-static const char CUT[] = "A range is cut into the largest aligned blocks: first frame PAGE_FREE with its order, the others PAGE_FREE_TAIL.";
+static const char CUT[] =
+	"A range is cut into the largest aligned blocks: first frame PAGE_FREE with its order, the others PAGE_FREE_TAIL.";
 
 CHECK(cut)
 {
 	static const struct {
 		uint32_t first, count;
 	} ranges[] = { { 0, 1 }, { 0, 8 }, { 0, 3 }, { 0, 7 }, { 1, 1 }, { 1, 7 }, { 3, 2 }, { 4, 4 }, { 5, 30 }, { 12, 200 },
-		       { 1, MOST - 1 }, { 0, MOST }, { 0, MOST + 1 }, { MOST - 1, 2 }, { 7, 3 * MOST }, { 512, 2 * MOST } };
+		       { 1, MOST - 1 }, { 0, MOST }, { 0, MOST + 1 }, { MOST - 1, 2 }, { 7, 3 * MOST }, { 512, 2 * MOST },
+		       { 0, 2 * MOST }, { 0, 4 * MOST + 5 } };
 	judge_rule(CUT);
 	for (unsigned i = 0; i < sizeof ranges / sizeof *ranges; i++) {
 		frames_start(buddy, ranges[i].first, ranges[i].first + ranges[i].count);
@@ -133,6 +135,7 @@ CHECK(exhaust)
 // ---- 3.3
 
 static const char JOINED[] = "As soon as both halves of a block are free they are one free block, however far up that goes.";
+static const char BACK[] = "A block that was given back is free: its first frame PAGE_FREE with its order, the others PAGE_FREE_TAIL.";
 
 CHECK(halves)
 {
@@ -142,7 +145,7 @@ CHECK(halves)
 			zone_of_one(2u << order, 2u << order);
 			uint32_t half[2] = { frames_take(order), frames_take(order) };
 			frames_give(half[swap], order);
-			frames_require_joined("A block that was given back is free: its first frame PAGE_FREE with its order, the others PAGE_FREE_TAIL.");
+			frames_require_joined(BACK);
 			frames_give(half[!swap], order);
 			frames_require_joined(JOINED);
 			REQUIRE(frames_take(order + 1) != FRAME_NONE, 2u << order, JOINED, "the whole block again", "FRAME_NONE");
@@ -180,7 +183,7 @@ CHECK(chain)
 
 CHECK(borders)
 {
-	static const char rule[] = "A block joins with its buddy only: never with the other neighbour, nor across the zone's ends or a hole.";
+	static const char rule[] = "A block joins with its buddy only: never with the other neighbour, nor across a zone's end or a hole.";
 	judge_rule(rule);
 	for (uint32_t first = 0; first < 20; first++) {
 		for (uint32_t size = 1; size < 20; size++) {

@@ -5,7 +5,7 @@
 
 struct frames frames;
 
-// ---- a map: three rows of 64 frames around the place
+// ---- a map: three rows of 48 frames around the place
 
 static char shadow_sign(uint32_t frame)
 {
@@ -27,7 +27,7 @@ static char record_sign(uint32_t frame)
 static void map(uint64_t place, char *to, size_t bytes)
 {
 	uint32_t at = place < frames.total ? (uint32_t)place : 0, from = at < 24 ? 0 : (at - 24) & ~7u;
-	uint32_t until = from + 64 < frames.total ? from + 64 : frames.total;
+	uint32_t until = from + 48 < frames.total ? from + 48 : frames.total;
 	char row[3][80] = { { 0 } };
 	for (uint32_t i = from; i < until; i++) {
 		row[0][i - from] = shadow_sign(i);
@@ -36,9 +36,9 @@ static void map(uint64_t place, char *to, size_t bytes)
 	memset(row[2], ' ', at - from);
 	row[2][at - from] = '^';
 	snprintf(to, bytes,
-		 "frame      %-8u%-8u%-8u%-8u%-8u%-8u%-8u%u\nshould be  %s\nrecords    %s\n           %s frame %u\n"
-		 "0..9, A: a free block of that order starts   -: its other frames   #: in use   x: not managed\n",
-		 from, from + 8, from + 16, from + 24, from + 32, from + 40, from + 48, from + 56, row[0], row[1], row[2], at);
+		 "frame      %-8u%-8u%-8u%-8u%-8u%u\nshould be  %s\nrecords    %s\n           %s frame %u\n"
+		 "0..9, A: starts a free block of that order  -: its other frames\n#: in use  x: not managed\n",
+		 from, from + 8, from + 16, from + 24, from + 32, from + 40, row[0], row[1], row[2], at);
 }
 
 // ---- the zone
@@ -122,14 +122,15 @@ static void hand_out(uint32_t frame, unsigned order, const char *function)
 {
 	uint32_t size = 1u << order;
 	REQUIRE(frame < frames.total && frame + size <= frames.total && frames.shadow[frame] != OUTSIDE, frame,
-		"A block lies wholly inside its zone.", SAY("%s returns a frame of %u to %u", function, frames.zone.first, frames.zone.end - 1),
+		"A block lies wholly inside its zone.",
+		SAY("%s returns a frame of %u to %u", function, frames.zone.first, frames.zone.end - 1),
 		SAY("frame %u, block of %u", frame, size));
-	REQUIRE(frame % size == 0, frame, "A block of 2^k frames starts at a multiple of 2^k.", SAY("a multiple of %u", size),
-		SAY("frame %u", frame));
+	REQUIRE(frame % size == 0, frame, "A block of 2^k frames starts at a multiple of 2^k.",
+		SAY("a multiple of %u", size), SAY("frame %u", frame));
 	for (uint32_t i = frame; i < frame + size; i++) {
 		REQUIRE(frames.shadow[i] == FREE, i, "No frame is handed out that is not free.",
 			SAY("%u free frames from %u on", size, frame),
-			SAY("frame %u is %s", i, frames.shadow[i] == TAKEN ? "in use: it was handed out before" : "not memory of this zone"));
+			SAY("frame %u is %s", i, frames.shadow[i] == TAKEN ? "in use: handed out before" : "no memory of this zone"));
 		frames.shadow[i] = TAKEN;
 		use_set(page_at(i), i == frame ? PAGE_USED : PAGE_USED_TAIL); // as the entry does
 	}
@@ -150,11 +151,12 @@ uint32_t frames_take(unsigned order)
 		while (place < frames.zone.end && frames_block(place) < (int)order)
 			place++;
 		REQUIRE(!fits, place, "A block is refused only when no free block is large enough.",
-			SAY("a block of order %u: frame %u starts a free block of order %d", order, place, frames_block(place)), "FRAME_NONE");
+			SAY("order %u: frame %u starts a free block of order %d", order, place, frames_block(place)), "FRAME_NONE");
 		return FRAME_NONE;
 	}
 	answer("%u", frame);
-	REQUIRE(fits, frame, "When no free block is large enough, the answer is FRAME_NONE.", "FRAME_NONE", SAY("frame %u", frame));
+	REQUIRE(fits, frame, "When no free block is large enough, the answer is FRAME_NONE.", "FRAME_NONE",
+		SAY("frame %u", frame));
 	hand_out(frame, order, "take");
 	return frame;
 }
@@ -166,8 +168,8 @@ uint32_t frames_take_any(unsigned *order)
 	uint32_t frame = frames.engine->take_any(&frames.zone, order);
 	if (frame == FRAME_NONE) {
 		answer("FRAME_NONE");
-		fail(__FILE__, __LINE__, frames.zone.first, "take_any always finds a block: its caller knows that the zone has a free frame.",
-		     "a frame", "FRAME_NONE");
+		fail(__FILE__, __LINE__, frames.zone.first,
+		     "take_any always finds a block: its caller knows that the zone has a free frame.", "a frame", "FRAME_NONE");
 	}
 	answer("%u, order %u", frame, *order);
 	REQUIRE(*order <= most, frame, "take_any gives a block of at most the order that was asked for.", SAY("order 0 to %u", most),
@@ -178,7 +180,7 @@ uint32_t frames_take_any(unsigned *order)
 		any |= frames_block(i) >= 0 && frames_block(i) <= (int)most;
 	REQUIRE(!any || whole == (int)*order, frame, "While a free block that is small enough is there, take_any breaks no larger one.",
 		SAY("a whole free block of order %u or less", most),
-		whole < 0 ? SAY("frame %u, in the middle of a free block", frame) : SAY("part of the free block of order %d at %u", whole, frame));
+		whole < 0 ? SAY("frame %u, inside of a free block", frame) : SAY("a part of the block of order %d at %u", whole, frame));
 	hand_out(frame, *order, "take_any");
 	return frame;
 }
@@ -199,7 +201,8 @@ void frames_give(uint32_t frame, unsigned order)
 
 static const char *said_of(const struct page *page)
 {
-	static const char *const uses[] = { "PAGE_USED", "PAGE_USED_TAIL", "PAGE_FREE", "PAGE_FREE_TAIL", "PAGE_CACHED", "PAGE_UNMANAGED" };
+	static const char *const uses[] = { "PAGE_USED", "PAGE_USED_TAIL", "PAGE_FREE",
+					    "PAGE_FREE_TAIL", "PAGE_CACHED", "PAGE_UNMANAGED" };
 	const char *use = page->use < sizeof uses / sizeof *uses ? uses[page->use] : "no use at all";
 	return page->use == PAGE_FREE ? SAY("%s of order %u", use, page->order) : use;
 }
@@ -211,10 +214,12 @@ static void require_record(uint32_t i, int tail_until, int order, const char *ru
 		REQUIRE(page->use == PAGE_FREE && page->order == order, i, rule, SAY("frame %u: PAGE_FREE of order %d", i, order),
 			SAY("frame %u: %s", i, said_of(page)));
 	else if (frames.shadow[i] == FREE)
-		REQUIRE(page->use == PAGE_FREE_TAIL, i, rule, SAY("frame %u: PAGE_FREE_TAIL, inside the free block up to %d", i, tail_until),
+		REQUIRE(page->use == PAGE_FREE_TAIL, i, rule,
+			SAY("frame %u: PAGE_FREE_TAIL, inside the free block up to %d", i, tail_until),
 			SAY("frame %u: %s", i, said_of(page)));
 	else
-		REQUIRE(page->use != PAGE_FREE && page->use != PAGE_FREE_TAIL, i, "What is in use, or no memory, is not marked as free.",
+		REQUIRE(page->use != PAGE_FREE && page->use != PAGE_FREE_TAIL, i,
+			"What is in use, or no memory, is not marked as free.",
 			SAY("frame %u: not free", i), SAY("frame %u: %s", i, said_of(page)));
 }
 

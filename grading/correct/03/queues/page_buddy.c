@@ -66,8 +66,8 @@ static void enter(struct zone *zone, uint32_t frame, unsigned order) // as the y
 static void join(struct zone *zone, uint32_t frame, unsigned order)
 {
 	uint32_t size = 1u << order, other = frame & size ? frame - size : frame + size;
-	bool joins = order < PAGE_MAX_ORDER && zone_has(zone, other) && use_of(page_at(other)) == PAGE_FREE && page_at(other)->order == order;
-	if (!joins) {
+	bool whole = zone_has(zone, other) && use_of(page_at(other)) == PAGE_FREE && page_at(other)->order == order;
+	if (!whole || order == PAGE_MAX_ORDER) {
 		enter(zone, frame, order);
 		return;
 	}
