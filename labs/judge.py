@@ -54,6 +54,7 @@ def build(lab, top, compiler, flags, cache):
             missing.append(([compiler, *flags, *extra, f"-fdebug-prefix-map={top.resolve()}=.", "-c", source], top, str(made)))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(lambda job: run_compiler(*job), missing))
+    objects += sorted(str(path.resolve()) for pattern in patterns for path in top.glob(f"prebuilt/host/{pattern}.o"))
     program = cache / f"check-{digest(*objects)}"
     if not program.exists():
         run_compiler([compiler, *flags, "-Wl,--wrap=page_alloc", *objects], top, str(program))

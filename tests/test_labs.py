@@ -124,6 +124,8 @@ def faults_are_caught_by_their_checks(number):
     judge.build(lab, TOP, "gcc", FLAGS, CACHE)   # what all have in common, once
     mine = [fault for fault in faults() if fault[0].number == number]
     expect_that(len(mine) >= 12, f"{len(mine)} faults for lab {number}: at least 12")
+    if not os.environ.get("QUIRE_ALL_FAULTS"):   # make test-graders sets it
+        mine = mine[::3]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         wrong = [answer for answer in pool.map(lambda fault: is_caught(*fault), mine) if answer]
     expect_that(not wrong, "\n".join(wrong))
@@ -170,8 +172,8 @@ def answers(lab):
 @test(weight=10, cases=NUMBERS)
 def release_has_no_answers(number):
     lab = lab_of(number)
-    secret = answers(lab)
-    expect_that(len(secret) > 10, f"only {len(secret)} lines are answers of lab {number}")
+    expect_that(len(answers(lab)) > 10, f"only {len(answers(lab))} lines are answers of lab {number}")
+    secret = set().union(*map(answers, LABS))
     with tempfile.TemporaryDirectory(prefix="quire-") as directory:
         command = ["make", "-s", "release", f"LAB={number}", f"DEST={directory}"]
         result = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
@@ -182,8 +184,8 @@ def release_has_no_answers(number):
         for path in files:
             name = path.relative_to(tree)
             expect_that(".git" not in name.parts and "grading" not in name.parts, f"{name} is in the release")
-            expect_that(path.suffix in (".c", ".h", ".S", ".md", ".py", ".ld", ".awk", ".toml", ".mk", "") or "tests" in name.parts,
-                        f"{name}: what is this?")
+            known = path.suffix in (".c", ".h", ".S", ".md", ".py", ".ld", ".awk", ".toml", ".mk", "")
+            expect_that(known or name.parts[0] in ("prebuilt", "tests"), f"{name}: what is this?")
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 expect_that(normal(line) not in secret, f"an answer is in {name}: {line}")
         again = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
@@ -194,10 +196,11 @@ class Tree:
     """A student's tree, as make lab makes it."""
     def __init__(self, number):
         self.lab = lab_of(number)
+        self.environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        self.environment["QUIRE_LAB_CACHE"] = CACHE   # objects of what the student does not write
 
     def make(self, *arguments):
-        environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        result = subprocess.run(["make", "-s", *arguments], cwd=self.path, capture_output=True, text=True, env=environment)
+        result = subprocess.run(["make", "-s", *arguments], cwd=self.path, capture_output=True, text=True, env=self.environment)
         expect_that(result.returncode == 0, f"make {' '.join(arguments)} in a student's tree:\n{result.stdout}{result.stderr}")
         return result.stdout + result.stderr
 
@@ -205,7 +208,7 @@ class Tree:
         self.directory = tempfile.TemporaryDirectory(prefix="quire-")
         self.path = os.path.join(self.directory.name, "work")
         command = ["make", "-s", "lab", f"LAB={self.lab.number}", f"DIR={self.path}"]
-        result = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+        result = subprocess.run(command, cwd=TOP, capture_output=True, text=True, env=self.environment)
         expect_that(result.returncode == 0, result.stdout + result.stderr)
         return self
 
@@ -260,11 +263,18 @@ def wait_for(process, text, seconds=30):
 def skeleton_boots_to_its_first_hole(number):
     """The kernel with holes builds with -Werror, starts, and stops with a panic that names the step."""
     lab = lab_of(number)
+    make("kernel")
     with Tree(number) as tree:
+        for path in pathlib.Path(TOP, "build/kernel").rglob("*.o"):   # what students do not write need not be compiled again
+            source = str(path.relative_to(os.path.join(TOP, "build/kernel")))[:-2]
+            target = pathlib.Path(tree.path, "build/kernel", source + ".o")
+            if source not in lab.files and os.path.exists(os.path.join(tree.path, source)):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
         built = tree.make("-j2", "kernel", "CHECK=0")
         expect_that("warning" not in built, built)
-        command = ["qemu-system-riscv64", "-machine", "virt", "-bios", "default", "-m", "128M", "-smp", "1", "-nographic", "-kernel",
-                   os.path.join(tree.path, "build/kernel/quire.elf")]
+        command = ["qemu-system-riscv64", "-machine", "virt", "-bios", "default", "-m", "128M", "-smp", "1", "-nographic", "-append",
+                   lab.boot, "-kernel", os.path.join(tree.path, "build/kernel/quire.elf")]
         qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             wait_for(qemu, f"Lab {lab.steps[0]['id']} is yet to be written: see labs/{lab.folder.name}/README.md", 60)

@@ -4,12 +4,13 @@
 #include "frames.h"
 
 struct frames frames;
+static bool singles; // the map shows no blocks
 
 // ---- a map: three rows of 48 frames around the place
 
 static char shadow_sign(uint32_t frame)
 {
-	int order = frames.shadow[frame] == FREE ? frames_block(frame) : -1;
+	int order = singles ? 0 : frames.shadow[frame] == FREE ? frames_block(frame) : -1;
 	return frames.shadow[frame] == FREE ? (order < 0 ? '-' : (char)(order < 10 ? '0' + order : 'A')) : " x.#"[frames.shadow[frame]];
 }
 
@@ -223,15 +224,20 @@ static void require_record(uint32_t i, int tail_until, int order, const char *ru
 			SAY("frame %u: not free", i), SAY("frame %u: %s", i, said_of(page)));
 }
 
+static void require_untouched(uint32_t i)
+{
+	REQUIRE(memcmp(page_at(i), &frames.before[i], sizeof(struct page)) == 0, i,
+		"An engine leaves the records of frames outside its zone alone.",
+		SAY("frame %u, which is not in the zone of %u to %u: unchanged", i, frames.zone.first, frames.zone.end - 1),
+		SAY("changed: now %s", said_of(page_at(i))));
+}
+
 void frames_require_joined(const char *rule)
 {
 	int until = -1;
 	for (uint32_t i = 0; i < frames.total; i++) {
 		if (frames.shadow[i] == OUTSIDE) {
-			REQUIRE(memcmp(page_at(i), &frames.before[i], sizeof(struct page)) == 0, i,
-				"An engine leaves the records of frames outside its zone alone.",
-				SAY("frame %u, which is not in the zone of %u to %u: unchanged", i, frames.zone.first, frames.zone.end - 1),
-				SAY("changed: now %s", said_of(page_at(i))));
+			require_untouched(i);
 			continue;
 		}
 		int order = (int)i > until ? frames_block(i) : -1;
@@ -239,4 +245,14 @@ void frames_require_joined(const char *rule)
 			until = (int)i + (1 << order) - 1;
 		require_record(i, until, order, rule);
 	}
+}
+
+void frames_require_single(const char *rule)
+{
+	singles = true;
+	for (uint32_t i = 0; i < frames.total; i++)
+		if (frames.shadow[i] == OUTSIDE)
+			require_untouched(i);
+		else
+			require_record(i, (int)i, frames.shadow[i] == FREE ? 0 : -1, rule);
 }

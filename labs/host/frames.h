@@ -37,3 +37,6 @@ int frames_block(uint32_t frame);
 
 // Requires that the records say exactly what frames_block does, and that the neighbours' records are untouched.
 void frames_require_joined(const char *rule);
+
+// The same for engines that keep no blocks: each free frame is PAGE_FREE of order 0.
+void frames_require_single(const char *rule);
