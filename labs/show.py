@@ -142,6 +142,6 @@ def show_hint(lab, step, number):
     shown = step["hints"][:number]
     print(paint(f"{step['id']} {step['title']}", "bold"))
     for i, hint in enumerate(shown, 1):
-        print(textwrap.fill(f"{i}. {hint}", width() - 2, initial_indent="  ", subsequent_indent="     "))
+        print(textwrap.fill(f"{i}. {' '.join(hint.split())}", width() - 2, initial_indent="  ", subsequent_indent="     "))
     if number < len(step["hints"]):
         print(f"  A plainer one: make hint STEP={step['id']} N={number + 1}")

@@ -225,6 +225,7 @@ def a_student_works(number):
         expect_that(f"{tree.lab.floor} of 100" in said and f"Next: {first['id']}" in said and "\033" not in said, said)
         expect_that(max(map(len, said.splitlines())) <= 80, f"wider than the terminal:\n{said}")
         hint = tree.make("hint", f"STEP={first['id']}")
+        expect_that("     " not in hint.replace("\n     ", " "), hint)
         expect_that(first["hints"][0][:20] in hint and first["hints"][1][:20] not in hint, hint)
         expect_that(first["hints"][1][:20] in tree.make("hint", f"STEP={first['id']}", "N=2"), "no second hint")
         watch = subprocess.Popen(["python3", "labs/tool", "watch", "--lab", number, "--flags", " ".join(FLAGS + HOLES)], cwd=tree.path,
