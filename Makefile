@@ -4,6 +4,8 @@
 #   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside
 #   make gdb           the same under gdb, one terminal    make fuzz      libFuzzer targets, FUZZ_SECONDS each
 #   make -s print-qemu the command that make qemu runs     make lint      house rules; make doctor: which tools are missing
+#   make labs          which labs there are              make lab LAB=03 DIR=folder   a tree to work in; there: make check, make watch,
+#                                                        make hint STEP=3.2; make release LAB=all DEST=folder: trees to hand out
 #
 # Knobs: SMP=2 MEM=128M APPEND='heap=best_fit quiet' QEMU_EXTRA='-d int' IMAGE=my.img CHECK=0|1|2 SAN=address|undefined V=1
 
@@ -82,16 +84,21 @@ TEST_PROGRAMS := $(wildcard tests/programs/*.c)
 
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
+# In a student's tree: objects in the place of sources that hold other labs' answers.
+KERNEL_O += $(wildcard prebuilt/kernel$(VARIANT)/*/*.o)
+LIB_O    += $(wildcard prebuilt/user/*/*.o)
 USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
 
-.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE
+.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE \
+	check watch hint labs lab release test-graders
 
 all: kernel image
 kernel: $(KERNEL)
 image: $(IMAGE)
 
+LAB_GOALS := check watch hint labs lab release
 ifeq ($(CROSS),)
-ifneq ($(filter-out qemu gdb test bench doctor setup clean lint host-tests fuzz,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out qemu gdb test bench doctor setup test-graders clean lint host-tests fuzz $(LAB_GOALS),$(or $(MAKECMDGOALS),all)),)
 $(shell sh tools/doctor >&2)
 $(error No riscv64 compiler was found: see above. "make qemu" and "make test" install it where they can)
 endif
@@ -268,10 +275,39 @@ fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
 	@python3 tests/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS)
 
+# --- labs: labs/tool; in a student's tree lab.mk says which one, and spares holes the warnings that they would cause -----------------
+-include $(wildcard lab.mk)
+LAB_TOOL = @python3 labs/tool
+LAB_BUILD = --cc $(CC_HOST) --flags $(call quote,$(HOST_FLAGS) $(WARN)) --lab $(call quote,$(LAB))
+
+check:
+	$(LAB_TOOL) check $(LAB_BUILD) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(call quote,$(JSON)))
+
+watch:
+	$(LAB_TOOL) watch $(LAB_BUILD)
+
+hint:
+	$(LAB_TOOL) hint --step $(call quote,$(STEP)) --number $(or $(N),1)
+
+labs:
+	$(LAB_TOOL) list
+
+lab:
+	@sh tools/setup lab
+	$(LAB_TOOL) lab $(LAB_BUILD) --to $(call quote,$(DIR))
+
+release:
+	@sh tools/setup lab
+	$(LAB_TOOL) release $(LAB_BUILD) --to $(call quote,$(DEST))
+
 # --- the rest --------------------------------------------------------------------------------------------------------------------
 test:
 	@sh tools/setup test
 	@+python3 tests/run
+
+test-graders:
+	@sh tools/setup test
+	@+QUIRE_ALL_FAULTS=1 python3 tests/run labs:
 
 bench:
 	@sh tools/setup run

@@ -40,6 +40,7 @@ struct rules {
 	const char *misaligned, *foreign, *tail, *free;
 };
 
+// Lab 2.6: panics with the rule that the address breaks: the first of misaligned, foreign, tail, free that is true of it.
 static _Noreturn __attribute__((cold, noinline)) void misuse(const struct rules *rules, pa_t page)
 {
 	enum page_use use = use_of(record_of(PA(round_down(page.raw, PAGE_BYTES))));
@@ -70,7 +71,7 @@ __attribute__((noinline)) struct page *record_elsewhere(pa_t page)
 	return &none;
 }
 
-// The record of an allocated block's first page; panics for any other address.
+// Lab 2.6: the record of an allocated block's first page; any other address is misuse.
 static struct page *block_of(pa_t page, const struct rules *rules)
 {
 	struct page *record = is_aligned(page.raw, PAGE_BYTES) ? record_of(page) : NULL;
@@ -81,12 +82,14 @@ static struct page *block_of(pa_t page, const struct rules *rules)
 
 // ---- allocation
 
+// Lab 2.5: clears the block and answers it.
 static __attribute__((noinline)) pa_t fill_block(pa_t block, unsigned order)
 {
 	fill(pa_pointer(block), PAGE_BYTES << order, 0);
 	return block;
 }
 
+// Lab 2.5: panics when a word of the block is not what poison() wrote: somebody has used the block after it was freed.
 static void look_at_poison(pa_t block, unsigned order)
 {
 	const uint64_t *word = pa_pointer(block);
@@ -179,6 +182,7 @@ static inline bool is_single(uint32_t state) // a used block of order 0
 	return state << 16 == PAGE_USED << 16;
 }
 
+// Lab 2.7: drops one reference; when it was the last, takes the record's state and gives the block back.
 static __attribute__((noinline)) void free_slowly(pa_t block)
 {
 	struct page *page = block_of(block, &FREE);
@@ -216,6 +220,7 @@ void page_free(pa_t block)
 	cache_put(block);
 }
 
+// Lab 2.7: counts one more reference, and refuses to count beyond EXTRA_MAX. Other CPUs may do the same at this moment.
 void page_share(pa_t block)
 {
 	struct page *page = block_of(block, &SHARE);
@@ -223,6 +228,7 @@ void page_share(pa_t block)
 		port_panic("page_share: too many references", (uintptr_t)block.raw);
 }
 
+// Lab 2.7: see page.h.
 unsigned page_refs(pa_t block)
 {
 	if (!is_aligned(block.raw, PAGE_BYTES) || use_of(record_of(block)) != PAGE_USED)

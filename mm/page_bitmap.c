@@ -52,7 +52,7 @@ static bool bit(const struct bitmap *bitmap, uint32_t frame)
 	return bitmap->word[(frame - bitmap->base) / WORD] >> (frame - bitmap->base) % WORD & 1;
 }
 
-// Sets or clears the bits of an aligned block, a word at a time.
+// Lab 2.3: sets or clears the bits of an aligned block, a word at a time.
 static void paint(struct bitmap *bitmap, uint32_t frame, unsigned order, bool free)
 {
 	uint32_t at = frame - bitmap->base, left = 1u << order;
@@ -68,6 +68,7 @@ static void paint(struct bitmap *bitmap, uint32_t frame, unsigned order, bool fr
 	}
 }
 
+// Lab 2.3: marks the block's frames PAGE_FREE, each as a block of order 0, sets their bits, and moves the hint down if need be.
 static void give(struct zone *zone, uint32_t frame, unsigned order)
 {
 	struct bitmap *bitmap = bitmap_of(zone);
@@ -98,7 +99,7 @@ static unsigned lowest_bit(uint64_t word) // word != 0; gcc's builtin would call
 	return at;
 }
 
-// The lowest bit at which an aligned run of 2^order ones starts; WORD when there is none. order <= 6.
+// Lab 2.4: the lowest bit at which an aligned run of 2^order ones starts; WORD when there is none. order <= 6.
 static unsigned run_in(uint64_t word, unsigned order)
 {
 	static const uint64_t starts[] = { ONES, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101, 0x0001000100010001,
@@ -117,6 +118,16 @@ static bool all_ones(const struct bitmap *bitmap, uint32_t w, uint32_t words)
 	return i == words;
 }
 
+// Lab 2.3: moves the hint to the first word with a bit set, and answers the frame of its lowest one; FRAME_NONE: all are zero.
+static uint32_t find_one(struct bitmap *bitmap)
+{
+	while (bitmap->hint < bitmap->words && bitmap->word[bitmap->hint] == 0)
+		bitmap->hint++;
+	if (bitmap->hint == bitmap->words)
+		return FRAME_NONE;
+	return bitmap->base + bitmap->hint * WORD + lowest_bit(bitmap->word[bitmap->hint]);
+}
+
 static uint32_t find_in_word(const struct bitmap *bitmap, unsigned order)
 {
 	for (uint32_t w = bitmap->hint; w < bitmap->words; w++) {
@@ -127,6 +138,7 @@ static uint32_t find_in_word(const struct bitmap *bitmap, unsigned order)
 	return FRAME_NONE;
 }
 
+// Lab 2.4: the first frame of the lowest aligned run of so many words that are all ones; FRAME_NONE: there is none.
 static uint32_t find_words(const struct bitmap *bitmap, uint32_t words)
 {
 	uint32_t skip = bitmap->base / WORD; // alignment is that of the frame's number, not of the word's
@@ -139,9 +151,9 @@ static uint32_t find_words(const struct bitmap *bitmap, uint32_t words)
 static uint32_t take(struct zone *zone, unsigned order)
 {
 	struct bitmap *bitmap = bitmap_of(zone);
-	while (bitmap->hint < bitmap->words && bitmap->word[bitmap->hint] == 0)
-		bitmap->hint++;
-	uint32_t frame = order <= 6 ? find_in_word(bitmap, order) : find_words(bitmap, (1u << order) / WORD);
+	uint32_t frame = find_one(bitmap);
+	if (frame != FRAME_NONE && order > 0)
+		frame = order <= 6 ? find_in_word(bitmap, order) : find_words(bitmap, (1u << order) / WORD);
 	if (frame != FRAME_NONE)
 		paint(bitmap, frame, order, false);
 	return frame;

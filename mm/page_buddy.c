@@ -46,6 +46,7 @@ static void create(struct zone *zone)
 
 // ---- one block
 
+// Lab 3.1: makes the block's first frame PAGE_FREE of this order, and puts it on the order's list and into its count.
 static inline void insert(struct buddy *buddy, uint32_t frame, unsigned order)
 {
 	struct page *page = page_at(frame);
@@ -55,6 +56,7 @@ static inline void insert(struct buddy *buddy, uint32_t frame, unsigned order)
 	buddy->blocks[order]++;
 }
 
+// Lab 3.2: takes a block off its order's list and out of its count; its first frame is nobody's first frame any more.
 static inline void detach(struct buddy *buddy, uint32_t frame, unsigned order)
 {
 	list_remove(&buddy->lists[order], frame);
@@ -62,14 +64,35 @@ static inline void detach(struct buddy *buddy, uint32_t frame, unsigned order)
 	use_set(page_at(frame), PAGE_FREE_TAIL);
 }
 
+// Lab 3.3: true when a free block of exactly this order starts at the frame, which may lie outside the zone.
 static inline bool is_free_block(const struct zone *zone, uint32_t frame, unsigned order)
 {
 	return zone_has(zone, frame) && use_of(page_at(frame)) == PAGE_FREE && page_at(frame)->order == order;
 }
 
+static void mark_tails(uint32_t frame, unsigned order)
+{
+	for (uint32_t i = 1; i < 1u << order; i++)
+		use_set(page_at(frame + i), PAGE_FREE_TAIL);
+}
+
 // ---- the algorithm
 
-// Takes a block of the lowest order that has any, halves it down to `order`, and keeps the upper halves.
+// Lab 3.1: cuts the range into the largest aligned blocks that fit, from its start. Ranges do not touch, so there is nothing to merge.
+static void add(struct zone *zone, uint32_t first, uint32_t count)
+{
+	while (count > 0) {
+		unsigned order = 0;
+		while (order < PAGE_MAX_ORDER && (first & 1u << order) == 0 && 2u << order <= count)
+			order++;
+		mark_tails(first, order);
+		insert(buddy_of(zone), first, order);
+		first += 1u << order;
+		count -= 1u << order;
+	}
+}
+
+// Lab 3.2: takes a block of the lowest order that has any, halves it down to `order`, and keeps the upper halves.
 static uint32_t take(struct zone *zone, unsigned order)
 {
 	struct buddy *buddy = buddy_of(zone);
@@ -87,7 +110,7 @@ static uint32_t take(struct zone *zone, unsigned order)
 	return frame;
 }
 
-// Small blocks first, whole: large ones last longer, and there is nothing to halve.
+// Lab 3.4: small blocks first, whole: large ones last longer, and there is nothing to halve.
 static uint32_t take_any(struct zone *zone, unsigned *order)
 {
 	struct buddy *buddy = buddy_of(zone);
@@ -102,7 +125,7 @@ static uint32_t take_any(struct zone *zone, unsigned *order)
 	return take(zone, *order);
 }
 
-// Joins the block with its buddy as long as that is free as a whole, then puts it on its list.
+// Lab 3.3: joins the block with its buddy as long as that is free as a whole, then puts it on its list.
 static void merge(struct zone *zone, uint32_t frame, unsigned order)
 {
 	struct buddy *buddy = buddy_of(zone);
@@ -119,26 +142,14 @@ static void merge(struct zone *zone, uint32_t frame, unsigned order)
 	insert(buddy, frame, order);
 }
 
+// Lab 3.3: makes all frames of the block free, joined with what is free beside them.
 static void give(struct zone *zone, uint32_t frame, unsigned order)
 {
-	for (uint32_t i = 1; i < 1u << order; i++)
-		use_set(page_at(frame + i), PAGE_FREE_TAIL);
+	mark_tails(frame, order);
 	merge(zone, frame, order);
 }
 
-// Cuts the range into the largest aligned blocks that fit, from its start.
-static void add(struct zone *zone, uint32_t first, uint32_t count)
-{
-	while (count > 0) {
-		unsigned order = 0;
-		while (order < PAGE_MAX_ORDER && (first & 1u << order) == 0 && 2u << order <= count)
-			order++;
-		give(zone, first, order);
-		first += 1u << order;
-		count -= 1u << order;
-	}
-}
-
+// Lab 3.5: the number of free blocks of each order.
 static void count(const struct zone *zone, size_t blocks[PAGE_MAX_ORDER + 1])
 {
 	for (unsigned order = 0; order <= PAGE_MAX_ORDER; order++)

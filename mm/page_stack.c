@@ -36,6 +36,7 @@ static void create(struct zone *zone)
 	*stack_of(zone) = (struct stack){ FRAME_NONE, 0 };
 }
 
+// Lab 2.1: pushes the block's frames on the stack, each a block of order 0, marked PAGE_FREE; the lowest ends on top.
 static void give(struct zone *zone, uint32_t frame, unsigned order)
 {
 	for (uint32_t i = 1u << order; i-- > 0;) {
@@ -51,6 +52,7 @@ static void add(struct zone *zone, uint32_t first, uint32_t count)
 		give(zone, first + --count, 0);
 }
 
+// Lab 2.2: true when all of so many frames are PAGE_FREE.
 static bool all_free(uint32_t frame, uint32_t size)
 {
 	uint32_t i = 0;
@@ -59,6 +61,7 @@ static bool all_free(uint32_t frame, uint32_t size)
 	return i == size;
 }
 
+// Lab 2.2: the first frame of the lowest aligned place for a block that lies in the zone and is free; FRAME_NONE: there is none.
 static uint32_t find(const struct zone *zone, unsigned order)
 {
 	uint32_t size = 1u << order;
@@ -68,6 +71,7 @@ static uint32_t find(const struct zone *zone, unsigned order)
 	return FRAME_NONE;
 }
 
+// Lab 2.1: takes the top frame, or finds a block of more than one, and takes all its frames off the stack.
 static uint32_t take(struct zone *zone, unsigned order)
 {
 	uint32_t frame = order == 0 ? stack_of(zone)->top : find(zone, order);

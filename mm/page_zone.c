@@ -176,7 +176,8 @@ void page_drain(void)
 
 // ---- the way to a refusal
 
-// Normal memory first, so that DMA memory lasts for those who need it.
+// Lab 2.8: a block from the zones that the flags allow: normal memory first, so that DMA memory lasts for those who need it.
+// `enter` says whether the zones' locks are still to be taken.
 static uint32_t take_from_zones(unsigned order, unsigned flags, bool enter)
 {
 	uint32_t frame = FRAME_NONE;
