@@ -14,6 +14,7 @@ QEMU_EXTRA ?=
 CHECK      ?= 0
 DISK_BLOCKS ?= 4096
 SAN        ?=
+JUDGE      ?=
 V          ?=
 CC_HOST    ?= gcc
 FUZZ_SECONDS ?= 30
@@ -31,7 +32,7 @@ QEMU ?= qemu-system-riscv64
 RISCV_CC := $(CROSS)gcc
 
 # --- variants: each has a directory of its own, so that they can be built side by side -------------------------------------------
-VARIANT := $(if $(filter-out 0,$(CHECK)),-check$(CHECK))$(if $(SAN),-san-$(SAN))
+VARIANT := $(if $(filter-out 0,$(CHECK)),-check$(CHECK))$(if $(SAN),-san-$(SAN))$(if $(JUDGE),-judge)
 KERNEL_DIR := build/kernel$(VARIANT)
 KERNEL := $(KERNEL_DIR)/quire.elf
 IMAGE ?= build/fs.img
@@ -70,6 +71,9 @@ quote = '$(subst ','\'',$(1))'
 # --- what there is ---------------------------------------------------------------------------------------------------------------
 MM_C      := $(wildcard mm/*.c)
 KERNEL_C  := $(filter-out kernel/sanitize/%,$(wildcard kernel/*.c kernel/*/*.c))
+ifneq ($(JUDGE),) # the judge's driver boots and makes the calls
+KERNEL_C  := $(filter-out %/boot/main.c,$(KERNEL_C)) $(wildcard grading/driver/*.c)
+endif
 KERNEL_S  := $(wildcard kernel/*.S kernel/*/*.S)
 SAN_C     := $(if $(SAN),$(wildcard kernel/sanitize/$(SAN)*.c))
 KERNEL_LD := $(wildcard kernel/boot/kernel.ld)
