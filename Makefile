@@ -88,7 +88,7 @@ KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
 USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
 
-.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE
+.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test test-graders bench fuzz lint doctor setup clean host-tests FORCE
 
 all: kernel image
 kernel: $(KERNEL)
@@ -277,6 +277,10 @@ fuzz: $(FUZZERS)
 test:
 	@sh tools/setup test
 	@+python3 tests/run
+
+test-graders: # each faulty and each hostile patch in grading/, not only a part of them
+	@sh tools/setup test
+	@+QUIRE_GRADERS=whole python3 tests/run judge
 
 bench:
 	@sh tools/setup run

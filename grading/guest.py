@@ -243,7 +243,9 @@ class Guest:
 
         def parked():
             done = struct.unpack(f"<{self.harts}Q", self.read(self.place + box.DONE, 8 * self.harts))
-            return min(done) >= self.batches
+            if max(done) > self.batches:
+                raise Ended("tampered", "the guest says that batches are done which nobody has asked for")
+            return min(done) == self.batches
         before = self._begun()
         self.set_word(box.GO, self.batches)
         try:

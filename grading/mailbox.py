@@ -11,11 +11,14 @@ PAGE = 4096
 RAM = 0x80000000
 LINEAR = 0xffffffc000000000
 
-GO, CALLS_AT, SHARE, STAGE, TREE, STARTED, MEMORIES, RESERVATIONS, DONE, PROGRESS = 320, 328, 336, 464, 472, 480, 488, 496, 520, 648
+GO, CALLS_AT, SHARE, STAGE, TREE, STARTED = 320, 328, 336, 464, 472, 480
+MEMORIES, RESERVATIONS, DONE, PROGRESS = 488, 496, 520, 648
 MEMORY_LIST, RESERVED_LIST = 776, 776 + 64 * 16
 
-OPS = ("nothing", "alloc", "free", "share", "refs", "order", "is_allocated", "free_count", "total_count", "drain", "free_at", "interrupt")
-NOTHING, ALLOC, FREE, SHARE_OP, REFS, ORDER, IS_ALLOCATED, FREE_COUNT, TOTAL_COUNT, DRAIN, FREE_AT, INTERRUPT = range(12)
+OPS = ("nothing", "alloc", "free", "share", "refs", "order", "is_allocated", "free_count", "total_count", "drain", "free_at",
+       "interrupt", "share_storm", "churn")
+NOTHING, ALLOC, FREE, SHARE_OP, REFS, ORDER, IS_ALLOCATED = range(7)
+FREE_COUNT, TOTAL_COUNT, DRAIN, FREE_AT, INTERRUPT, SHARE_STORM, CHURN = range(7, 14)
 STAMP = 1
 SKIPPED = 2 ** 64 - 1
 ODD_INTERRUPTS, ODD_LOCK, ODD_STAMP = 1, 2, 4

@@ -8,6 +8,7 @@ of harts: two blocks that overlap in the model were in use at the same time.
 import struct
 
 import mailbox as box
+from guest import Ended
 from mailbox import PAGE, RAM
 
 FREE, USED, FIRMWARE, KERNEL, TREE, MAILBOX, HOLE, BEYOND = range(8)
@@ -73,6 +74,10 @@ def describe(call):
         text = f"page_{box.OPS[call.op]}(0x{call.argument:x})".replace("free_at", "free")
     elif call.op in (box.FREE, box.SHARE_OP, box.REFS, box.ORDER):
         text = f"page_{box.OPS[call.op]}(0x{call.argument:x})" if call.argument else f"page_{box.OPS[call.op]}(block {call.slot})"
+    elif call.op == box.SHARE_STORM:
+        text = f"page_share and page_free, {call.argument} times"
+    elif call.op == box.CHURN:
+        text = f"page_alloc and page_free of up to 120 blocks, {call.argument} times"
     else:
         text = {box.NOTHING: "nothing", box.INTERRUPT: "an interrupt"}.get(call.op, f"page_{box.OPS[call.op]}()")
     if call.op in (box.REFS, box.ORDER, box.FREE_COUNT, box.TOTAL_COUNT, box.IS_ALLOCATED):
@@ -154,7 +159,7 @@ class Model:
         events = []
         for call in calls:
             if not call.begin < call.end:
-                raise Violation("harts", "tickets that rise", "the driver's results were changed", call=call, fatal=True)
+                raise Ended("tampered", "results were changed by the guest: they are not in the order of the calls")
             events.append((call.begin if call.op == box.FREE else call.end, call))
         for _, call in sorted(events, key=lambda event: event[0]):
             if call.op in (box.FREE, box.SHARE_OP, box.REFS, box.ORDER) and call.slot in self.slots:
@@ -177,6 +182,8 @@ class Model:
             self._free(call)
         elif call.op == box.SHARE_OP and call.slot in self.slots:
             self.slots[call.slot].references += 1
+        elif call.op == box.CHURN and call.value:
+            self._note("harts", "each hart's marks in its own blocks", f"{call.value} blocks were written to by others", call=call)
         elif alone:
             self._ask(call)
 
@@ -233,6 +240,9 @@ class Model:
             raise Violation("disjoint", "a block of free pages",
                             f"0x{address:x} belongs to the block 0x{owner.base:x} of order {owner.order} ({describe(owner.call)})", address,
                             call, fatal=True)
+        if what == BEYOND and self.managed is not None:
+            raise Violation("reserve" if self.guest.config["reserve"] else "all-memory", "every free page was given out at exhaustion",
+                            f"0x{address:x} was not, but now it is", address, call, fatal=True)
         raise Violation("reserved", "a block of free pages", f"0x{address:x} belongs to {NAMES[what]}", address, call, fatal=True)
 
     def _refused(self, call, alone):
@@ -265,7 +275,7 @@ class Model:
     def look(self):
         """At all that is in use: zeroed where asked, untouched where we wrote before. Then every block is dirty with our pattern."""
         if self.guest.read(self.guest.place + box.SLOTS_AT, box.SLOTS * 8) != self.mirror:
-            raise Violation("harts", "slots as the calls filled them", "the guest changed them", fatal=True)
+            raise Ended("tampered", "the list of blocks was changed by the guest")
         for block in self.blocks.values():
             if block.stamped == "driver":
                 continue

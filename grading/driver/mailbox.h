@@ -31,8 +31,11 @@ enum call_op {
 	CALL_DRAIN,
 	CALL_FREE_AT,      // page_free(argument), whatever it is
 	CALL_INTERRUPT,    // interrupts the CPUs whose bits are set in the argument
+	CALL_SHARE_STORM,  // page_share(slot) and page_free(slot), argument times
+	CALL_CHURN,        // argument times: some blocks of up to `order` are taken, marked, looked at and freed; at most CHURN_MOST
 };
 
+#define CHURN_MOST 120
 #define CALL_STAMP   1 // alloc: mark the block as mine; free: look whether the marks are still there
 #define CALL_SKIPPED UINT64_MAX // result of a call on an empty slot
 

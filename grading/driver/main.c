@@ -62,6 +62,51 @@ static void wait_for_harts(uint64_t batch)
 	}
 }
 
+// ---- many calls in one, for several harts at once: nothing slows them down but the allocator
+
+static void share_storm(pa_t block, uint64_t times)
+{
+	for (; times > 0; times--) {
+		page_share(block);
+		page_free(block);
+	}
+}
+
+// A block's first and last word say who owns it. The number of blocks that somebody else wrote to.
+static uint64_t churn_once(unsigned count, unsigned order, unsigned flags, uint64_t mine)
+{
+	uint64_t *held[CHURN_MOST], broken = 0;
+	size_t last = (PAGE_BYTES << order) / sizeof(uint64_t) - 1;
+	unsigned got = 0;
+	for (unsigned i = 0; i < count; i++) {
+		pa_t block = page_alloc(order, flags);
+		if (pa_is_none(block))
+			break;
+		if (!is_aligned(block.raw, PAGE_BYTES << order) || block.raw < pa_of(kernel_end).raw || block.raw >= MAP_LINEAR_BYTES)
+			return 1;
+		held[got] = pa_pointer(block);
+		held[got][0] = held[got][last] = block.raw ^ mine;
+		got++;
+	}
+	while (got-- > 0) {
+		uint64_t block = pa_of(held[got]).raw;
+		broken += held[got][0] != (block ^ mine) || held[got][last] != (block ^ mine);
+		page_free(PA(block));
+	}
+	return broken;
+}
+
+static uint64_t churn(const struct call *call)
+{
+	uint64_t broken = 0, random = this_cpu()->number * 0x9e3779b97f4a7c15 + call->slot + 1;
+	for (uint64_t times = call->argument; times > 0; times--) {
+		random = random * 6364136223846793005 + 1442695040888963407;
+		unsigned count = 1 + (unsigned)(random >> 33) % CHURN_MOST;
+		broken += churn_once(count, (unsigned)(random >> 60) % (call->order + 1u), call->flags, random | 1);
+	}
+	return broken;
+}
+
 // ---- one call
 
 static uint64_t on_slot(const struct call *call, pa_t block)
@@ -72,6 +117,9 @@ static uint64_t on_slot(const struct call *call, pa_t block)
 		return 0;
 	case CALL_SHARE:
 		page_share(block);
+		return 0;
+	case CALL_SHARE_STORM:
+		share_storm(block, call->argument);
 		return 0;
 	case CALL_REFS:
 		return page_refs(block);
@@ -99,6 +147,8 @@ static uint64_t perform(const struct call *call, pa_t block)
 	case CALL_FREE_AT:
 		page_free(PA(call->argument));
 		return 0;
+	case CALL_CHURN:
+		return churn(call);
 	case CALL_INTERRUPT:
 		cpu_interrupt((uint32_t)call->argument);
 		return 0;
