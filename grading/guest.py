@@ -197,7 +197,7 @@ class Guest:
                     if not data:
                         break
                     text += data
-            for pc in re.findall(rb"pc\s+([0-9a-f]{8,16})", text):
+            for pc in re.findall(rb"(?m)^ *pc +([0-9a-f]{8,16})", text):
                 found.append(self.elf.function_at(int(pc, 16)) or "0x" + pc.decode())
         except OSError:
             pass
@@ -252,17 +252,26 @@ class Guest:
             self.wait(parked, f"in batch {self.batches}")
         except Ended as ended:   # what ended before that still counts
             begun = [now - then for now, then in zip(self._begun(), before)]
-            ended.running = [share[n - 1] for share, n in zip(shares, begun) if 0 < n <= len(share)]
+            for hart, (share, n) in enumerate(zip(shares, begun)):
+                if 0 < n <= len(share):
+                    share[n - 1].hart = hart
+                    ended.running.append(share[n - 1])
             ended.ended = self._read_results(start, shares, [max(0, n - 1) for n in begun])
             raise
+        ended = self._read_results(start, shares, [len(share) for share in shares])
+        try:
+            self._check_untouched(fixed)
+        except Ended as tampered:
+            tampered.ended = ended
+            raise
+        self.kept = (start, self.read(start, first * 40))
+
+    def _check_untouched(self, fixed):
         self.check_code()
         if self.read(self.place + box.GO + 8, len(fixed)) != fixed or self.word(box.GO) != self.batches:
             raise Ended("tampered", "the plan's header was changed by the guest")
         if self.kept and self.read(self.kept[0], len(self.kept[1])) != self.kept[1]:
             raise Ended("tampered", "results that had been read already were changed by the guest")
-        results = self.read(start, first * 40)
-        self.kept = (start, results)
-        self._read_results(start, shares, [len(share) for share in shares])
 
     def _begun(self):
         return struct.unpack(f"<{self.harts}Q", self.read(self.place + box.PROGRESS, 8 * self.harts))

@@ -68,8 +68,8 @@ class Block:
 def describe(call):
     if call.op == box.ALLOC:
         flags = "|".join(n for bit, n in ((1, "PAGE_ZERO"), (2, "PAGE_ATOMIC"), (4, "PAGE_DMA")) if call.flags & bit) or "0"
-        result = f"0x{call.value:x}" if call.value else "PA_NONE"
-        text = f"page_alloc({call.order}, {flags}) = {result}"
+        result = f" = 0x{call.value:x}" if call.value else " = PA_NONE" if call.end else ""
+        text = f"page_alloc({call.order}, {flags}){result}"
     elif call.op in (box.FREE_AT, box.IS_ALLOCATED):
         text = f"page_{box.OPS[call.op]}(0x{call.argument:x})".replace("free_at", "free")
     elif call.op in (box.FREE, box.SHARE_OP, box.REFS, box.ORDER):
@@ -80,7 +80,9 @@ def describe(call):
         text = f"page_alloc and page_free of up to 120 blocks, {call.argument} times"
     else:
         text = {box.NOTHING: "nothing", box.INTERRUPT: "an interrupt"}.get(call.op, f"page_{box.OPS[call.op]}()")
-    if call.op in (box.REFS, box.ORDER, box.FREE_COUNT, box.TOTAL_COUNT, box.IS_ALLOCATED):
+    if not call.end:
+        text += " does not return"
+    elif call.op in (box.REFS, box.ORDER, box.FREE_COUNT, box.TOTAL_COUNT, box.IS_ALLOCATED):
         text += f" = {call.value}"
     return f"hart {call.hart}: {text}"
 

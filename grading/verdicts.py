@@ -12,12 +12,12 @@ class Verdicts:
         self.stops = {}                                 # scenario: why it did not come to its end
         self.order, self.voided = [], None
 
-    def void(self, why, detail=""):
+    def void(self, why, detail="", told=None):
         """Evidence is worth nothing: no check has points."""
-        self.voided = (why, detail)
+        self.voided = (why, detail, told)
 
     def proved(self, scenario, check=None):
-        self.proofs |= {(scenario, name) for name in ([check] if check else self.carriers[scenario])}
+        self.proofs |= {(scenario, name) for name in ([check] if check else self.carriers.get(scenario, ()))}
 
     def fail(self, violation, run=None):
         if violation.check not in self.failures:
@@ -34,7 +34,8 @@ class Verdicts:
             self.stops.setdefault(run.name, str(violation))
         except Ended as ended:
             if ended.kind == "tampered":
-                self.void(str(ended), ended.detail)
+                told = self._explain(Violation(run.now, "memory that the guest has no business with stays as it is", str(ended)), run)
+                self.void(str(ended), ended.detail, told)
             else:
                 self._ended(run, ended)
             self.stops.setdefault(run.name, str(ended))
@@ -82,11 +83,16 @@ class Verdicts:
 
     def _text(self, check, submission):
         if self.voided:
-            return "\n".join(filter(None, (f"No evidence counts: {self.voided[0]}.", self.voided[1])))
+            why = "\n".join(filter(None, (f"No evidence counts: {self.voided[0]}.", self.voided[1])))
+            return why + ("\n" + self._parts(check, self.voided[2], submission) if self.voided[2] else "")
         told = self.failures.get(check)
         if not told:
             why = "; ".join(self.stops.values()) or "too few cases were seen"
             return f"Nothing is known of it: {why}."
+        return self._parts(check, told, submission)
+
+    @staticmethod
+    def _parts(check, told, submission):
         function = CHECKS[check][2]
         line = submission.source_line(function)
         parts = [f"expected: {told['expected']}", f"actual:   {told['actual']}"]

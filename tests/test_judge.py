@@ -12,9 +12,9 @@ from suite import TOP, Failure, expect_that, make, patience, test
 
 WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
 # At least one for each kind of check.
-SHORT = ("wrong-buddy", "lost-remainder", "no-merge-at-the-top", "zero-skipped-when-recycled", "zero-too-much", "dma-limit-off-by-one",
+SHORT = ("wrong-buddy", "lost-remainder", "zero-skipped-when-recycled", "zero-too-much", "dma-limit-off-by-one",
          "reserve-ignored", "order-unchecked", "free-ignores-references", "double-free-accepted", "count-without-caches",
-         "reservation-rounded-inwards", "interrupts-left-off", "stack-unaligned", "linear-search", "always-none", "always-the-same",
+         "reservation-rounded-inwards", "stack-unaligned", "linear-search", "always-none", "always-the-same",
          "refill-without-lock")
 
 
@@ -40,7 +40,7 @@ def judged(*arguments):
             return json.load(file)
 
 
-@test(weight=12, cases=[("buddy", 1, 11), ("buddy", 4, 12), ("stack", 8, 13), ("bitmap", 3, 14)])
+@test(weight=12, cases=[("buddy", 4, 11), ("stack", 8, 12), ("bitmap", 1, 13)])
 def right_kernel_gets_all_points(engine, harts, seed):
     result = judged("--engine", engine, "--harts", str(harts), "--seed", str(seed))
     lost = [f"{check['name']}: {check['explanation']}" for check in result["checks"] if check["status"] != "passed"]
@@ -63,10 +63,10 @@ def fault_is_caught(name):
 
 @test(weight=3, cases=patches("hostile/pages"))
 def attack_gains_nothing(name):
-    """Each of these refuses memory or stops working: an honest kernel that did so would get as little."""
+    """Each of these refuses memory or stops working: an honest kernel that stopped there would get as little."""
     path = os.path.join(TOP, "grading/hostile/pages", name + ".patch")
     result = judged("--patch", path, "--only", "alone", "--seed", "1")
-    most = 4 if heading(path)["check"] != "tampered" else 0
+    most = {"tampered": 0, "*": 8}.get(heading(path)["check"], 14)
     expect_that(result["score"] <= most, f"{name} gets {result['score']} of {result['points']} points")
     expect_that(all(check.get("explanation") for check in result["checks"] if check["status"] != "passed"), "a lost point without a word")
 
