@@ -123,8 +123,7 @@ $(KERNEL_DIR)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -I. -MMD -MP -c -o $@ $<
 
-# -march=rv64imac once more: under the longer name the compiler would not find its libgcc for soft floating point.
-LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -march=rv64imac -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none \
+LINK_KERNEL = $(RISCV_CC) $(KERNEL_FLAGS) -nostdlib -static -no-pie -Wl,--no-relax -Wl,--build-id=none \
 	-Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -T $(KERNEL_LD)
 
 # Linked twice: the second time with the table of the first one's functions, which backtraces read. The table comes behind them,
@@ -133,10 +132,10 @@ $(KERNEL): $(KERNEL_O) $(KERNEL_LD) kernel/machine/symbols.awk Makefile
 	$(call say,LD,$@)
 	$(Q)awk -f kernel/machine/symbols.awk /dev/null > $(KERNEL_DIR)/symbols0.S
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -c -o $(KERNEL_DIR)/symbols0.o $(KERNEL_DIR)/symbols0.S
-	$(Q)$(LINK_KERNEL) -o $(KERNEL_DIR)/first.elf $(KERNEL_O) $(KERNEL_DIR)/symbols0.o -lgcc
+	$(Q)$(LINK_KERNEL) -o $(KERNEL_DIR)/first.elf $(KERNEL_O) $(KERNEL_DIR)/symbols0.o
 	$(Q)$(CROSS)nm -n $(KERNEL_DIR)/first.elf | awk -f kernel/machine/symbols.awk > $(KERNEL_DIR)/symbols1.S
 	$(Q)$(RISCV_CC) $(KERNEL_FLAGS) -c -o $(KERNEL_DIR)/symbols1.o $(KERNEL_DIR)/symbols1.S
-	$(Q)$(LINK_KERNEL) -o $@ $(KERNEL_O) $(KERNEL_DIR)/symbols1.o -lgcc
+	$(Q)$(LINK_KERNEL) -o $@ $(KERNEL_O) $(KERNEL_DIR)/symbols1.o
 	$(Q)$(CROSS)nm $(KERNEL_DIR)/first.elf | grep ' [tT] ' > $(KERNEL_DIR)/first.functions
 	$(Q)$(CROSS)nm $@ | grep ' [tT] ' | cmp - $(KERNEL_DIR)/first.functions
 
@@ -167,7 +166,7 @@ build/user/libquire.a: $(LIB_O)
 	@rm -f $@
 	$(Q)$(CROSS)ar rcs $@ $^
 
-# program(FILE, sources)
+# program(FILE, sources). -march=rv64imac once more: under the longer name gcc does not find its library for soft floating point.
 define program
 $(1): $(patsubst %,build/user/obj/%.o,$(2)) build/user/libquire.a $(USER_LD)
 	$$(call say,LD,$$@)

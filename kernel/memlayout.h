@@ -18,7 +18,7 @@
 #define KERNBASE 0x80000000L
 #define PHYSTOP  (KERNBASE + 128 * 1024 * 1024)
 
-// The last pages below MAXVA: a guard in Quire.
+// The last page below MAXVA, a guard in Quire; and the first one that the heap cannot reach: the guard below the stack's 8 MiB.
 #define TRAMPOLINE (MAXVA - PGSIZE)
-#define TRAPFRAME  (TRAMPOLINE - PGSIZE)
+#define TRAPFRAME  (MAXVA - (16 + 2048 + 1) * PGSIZE)
 #define KSTACK(p)  (TRAMPOLINE - ((p) + 1) * 2 * PGSIZE)

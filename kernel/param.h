@@ -18,4 +18,4 @@
 #define LOGSIZE     (MAXOPBLOCKS * 3)
 #define NBUF        (MAXOPBLOCKS * 3)
 #define FSSIZE      2000
-#define USERSTACK   1 // pages of stack that a program is sure to have; ours grows: SPACE_STACK_MAX
+#define USERSTACK   2048 // pages that the stack may grow to

@@ -73,9 +73,10 @@ __attribute__((noinline)) struct page *record_elsewhere(pa_t page)
 // The record of an allocated block's first page; panics for any other address.
 static struct page *block_of(pa_t page, const struct rules *rules)
 {
-	if (!is_aligned(page.raw, PAGE_BYTES) || use_of(record_of(page)) != PAGE_USED)
+	struct page *record = is_aligned(page.raw, PAGE_BYTES) ? record_of(page) : NULL;
+	if (!record || use_of(record) != PAGE_USED)
 		misuse(rules, page);
-	return record_of(page);
+	return record;
 }
 
 // ---- allocation
@@ -167,12 +168,23 @@ static inline uint32_t state_take(struct page *page)
 	return __atomic_exchange_n(&page->state, PAGE_CACHED, __ATOMIC_ACQ_REL);
 }
 
+// Drops one of several references; false when there is only the caller's left: the others let go before, or between our two looks.
+static inline bool drop_extra(struct page *page)
+{
+	return __atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0 && __atomic_fetch_sub(&page->extra, 1, __ATOMIC_ACQ_REL) > 0;
+}
+
+static inline bool is_single(uint32_t state) // a used block of order 0
+{
+	return state << 16 == PAGE_USED << 16;
+}
+
 static __attribute__((noinline)) void free_slowly(pa_t block)
 {
 	struct page *page = block_of(block, &FREE);
-	if (__atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0 && __atomic_fetch_sub(&page->extra, 1, __ATOMIC_ACQ_REL) > 0)
+	if (drop_extra(page))
 		return;
-	page->extra = 0; // nobody else has the block: they let go before us, or between our two looks
+	page->extra = 0;
 	give_back(block, state_take(page));
 }
 
@@ -185,11 +197,16 @@ void page_free(pa_t block)
 	}
 	struct page *page = record_in(page_state.window.records, offset);
 	if (__atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0) { // shared, or not used at all
-		free_slowly(block);
-		return;
+		if (!is_single(__atomic_load_n(&page->state, __ATOMIC_RELAXED))) {
+			free_slowly(block);
+			return;
+		}
+		if (drop_extra(page))
+			return;
+		page->extra = 0;
 	}
 	uint32_t old = state_take(page);
-	if (old << 16 != PAGE_USED << 16) { // of order 0, that is
+	if (!is_single(old)) {
 		give_back(block, old);
 		return;
 	}

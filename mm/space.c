@@ -225,8 +225,6 @@ static struct area *heap_end_at(const struct space *space, uint64_t from)
 
 static __attribute__((noinline)) enum space_result heap_grow(struct space *space, uint64_t from, uint64_t to)
 {
-	if ((to - round_up(space->heap_start, PAGE_BYTES)) / PAGE_BYTES > page_total_count())
-		return SPACE_NO_MEMORY;
 	struct area *area = heap_end_at(space, from);
 	if (to > AREA_MAPPING_TOP || (area ? area->next && area->next->start < to : !area_none_in(space, from, to)))
 		return SPACE_BAD;

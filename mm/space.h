@@ -80,8 +80,8 @@ enum space_result space_fault(struct space *space, uint64_t va, enum access acce
 // again.
 enum space_result space_fork(struct space *child, struct space *parent) __attribute__((warn_unused_result));
 
-// Moves the program break by `delta` bytes, lazily. *old gets the break before. SPACE_BAD: below heap_start or into something else;
-// SPACE_NO_MEMORY: more than could ever be given (limit: all managed pages).
+// Moves the program break by `delta` bytes, lazily. *old gets the break before. SPACE_BAD: below heap_start or into something else
+// (the stack's range, at the latest); SPACE_NO_MEMORY: beyond SPACE_END, or no area record.
 enum space_result space_sbrk(struct space *space, int64_t delta, uint64_t *old) __attribute__((warn_unused_result));
 
 // mmap's heart: at `hint` when it is free, aligned and nonzero, else at the highest free place below the stack's reach. *out gets the

@@ -58,11 +58,19 @@ def running(m, name, seconds=60):
     while time.monotonic() < deadline:
         m.type("\x10")
         m.expect(r"\binit$")
-        listing = m.expect(r"(?:^ .*\n)*^$")
+        listing = m.expect(r"(?:^ .*\n)*^(?! )")
         found = re.findall(rf"^ +(\d+) .* {name}$", listing.group(0), re.M)
         if found:
             return found[-1]
     raise Failure(f"{name} never runs; {m.tail()}")
+
+
+def appears(m, name, seconds=60):
+    """Waits at the prompt until ps lists a background program."""
+    deadline = time.monotonic() + patience(seconds)
+    while name not in processes(m):
+        if time.monotonic() > deadline:
+            raise Failure(f"{name} never runs; {m.tail()}")
 
 
 def processes(m):
@@ -75,8 +83,7 @@ def background():
     with Machine(smp=2) as m:
         m.boot()
         m.sh("sleep 600 &")
-        running(m, "sleep")
-        m.sh("")
+        appears(m, "sleep")
         m.sh(f"kill {processes(m)['sleep']}")
         for _ in range(100):
             if "sleep" not in processes(m):
@@ -128,7 +135,7 @@ def interrupt_kills_the_foreground():
         left = processes(m)
         expect_that(not {"sleep", "cat", "wc"} & set(left), f"still there: {left}")
         m.sh("sleep 600 &")
-        running(m, "sleep")
+        appears(m, "sleep")
         m.type("echo unfinished\x03")
         m.prompt()
         expect_that("sleep" in processes(m), f"^C at the prompt must leave background programs alone; {m.tail()}")
@@ -151,6 +158,28 @@ def process_list_and_memory_report_by_key():
         m.expect(r"(?i)free")
         m.type("\x03")
         m.prompt()
+
+
+@test()
+def a_report_by_key_leaves_the_line_being_typed():
+    """In the shell's own editing, and in the kernel's."""
+    with Machine() as m:
+        m.boot()
+        m.type("echo some")
+        m.expect("echo some")
+        m.type("\x10")
+        m.expect(r"^ +\d+ .* sh$")
+        m.expect(r"^\$ echo some")
+        m.type("thing\ncat\n")
+        m.expect("^something$")
+        running(m, "cat")
+        m.type("abc")
+        m.expect("abc")
+        m.type("\x14")
+        m.expect("(?i)free")
+        m.expect("^abc")
+        m.type("def\n")
+        m.expect(r"def\nabcdef$")
 
 
 @test()

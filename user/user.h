@@ -36,7 +36,7 @@ int uptime(void);                                // ticks since boot
 void *mmap(void *address, uint64 bytes, int rights, int flags, int file, uint64 offset); // kernel/fcntl.h
 int munmap(void *address, uint64 bytes);
 
-// Moves the end of the heap and returns the old one; pages come at first touch.
+// Moves the end of the heap and returns the old one; pages come at first touch. sbrk refuses more than the machine has.
 char *sbrk(int bytes);
 char *sbrklazy(int bytes);
 

@@ -30,6 +30,7 @@ static struct {
 	struct lock lock; // guards all of it
 	uint32_t read, end, typed;
 	bool raw;
+	bool broken; // a report stands behind the line that a program edits
 	struct wait_queue readers;
 	char text[INPUT_BYTES];
 } input = { .lock = { .name = "console input" } };
@@ -103,14 +104,27 @@ static void edit(char c)
 	}
 }
 
+// A report has broken the line being typed: shows it again, or has the program that edits it do so: ^R is its key for that, which it gets
+// when it next waits for one. No other program ever reads that ^R.
+static void reprint(void)
+{
+	lock_acquire(&input.lock);
+	input.broken = input.raw;
+	if (input.raw)
+		sched_wakeup(&input.readers);
+	for (uint32_t at = input.end; at != input.typed; at++)
+		echo(&input.text[at % INPUT_BYTES], 1);
+	lock_release(&input.lock);
+}
+
 static void received(char c)
 {
-	if (c == CONTROL('P')) {
-		process_list();
-		return;
-	}
-	if (c == CONTROL('T')) {
-		memory_report();
+	if (c == CONTROL('P') || c == CONTROL('T')) {
+		if (c == CONTROL('P'))
+			process_list();
+		else
+			memory_report();
+		reprint();
 		return;
 	}
 	lock_acquire(&input.lock);
@@ -131,6 +145,12 @@ static void space(void)
 	lock_release(&output_lock);
 }
 
+static void reprint_by_reader(void) // input.lock is held
+{
+	input.broken = false;
+	type(CONTROL('R'));
+}
+
 // Takes up to `bytes` bytes of finished input, of a line at most, into chunk; sleeps while there are none. 0 at the end of input,
 // -1 when killed.
 static int take(char *chunk, int bytes, bool *more)
@@ -138,7 +158,9 @@ static int take(char *chunk, int bytes, bool *more)
 	int count = 0;
 	lock_acquire(&input.lock);
 	while (input.read == input.end)
-		if (!sched_sleep(&input.readers, &input.lock)) {
+		if (input.broken)
+			reprint_by_reader();
+		else if (!sched_sleep(&input.readers, &input.lock)) {
 			lock_release(&input.lock);
 			return -1;
 		}
@@ -202,6 +224,7 @@ int console_mode(int raw)
 	lock_acquire(&input.lock);
 	int before = input.raw;
 	input.raw = raw;
+	input.broken = false;
 	if (raw)
 		finish_line(); // what was typed ahead
 	lock_release(&input.lock);

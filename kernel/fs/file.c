@@ -155,12 +155,25 @@ int file_read(struct file *file, struct memory to, int bytes)
 	return device && device->read ? device->read(to, bytes) : -1;
 }
 
-// One piece of a write, an operation by itself. Bytes written; fewer when the disk is full; -1.
+// How many of the bytes can be read: all, or those in front of the first page that cannot.
+static uint32_t readable(struct memory from, uint32_t bytes)
+{
+	uint32_t good = 0, part = PAGE_BYTES - (uint32_t)(from.address % PAGE_BYTES);
+
+	if (memory_touch(from, bytes, false))
+		return bytes;
+	for (; part < bytes && memory_touch(from, part, false); part += PAGE_BYTES)
+		good = part;
+	return good;
+}
+
+// One piece of a write, an operation by itself. Bytes written; fewer when the disk is full or memory ends, as xv6 does it; -1.
 static int write_piece(struct file *file, struct memory from, uint32_t bytes)
 {
 	int put = -1;
 
-	if (!memory_touch(from, bytes, false) || !journal_begin(CONTENT_OP))
+	bytes = readable(from, bytes);
+	if (!bytes || !journal_begin(CONTENT_OP))
 		return -1;
 	if (inode_lock(file->inode)) {
 		uint64_t offset = file->appending ? file->inode->disk.size : file->offset;

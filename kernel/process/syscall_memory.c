@@ -6,9 +6,12 @@
 
 #include "kernel/fcntl.h"
 #include "kernel/fs/file.h"
+#include "kernel/param.h"
 #include "kernel/vm.h"
+#include "mm/page.h"
 
 _Static_assert(PROT_READ == ACCESS_READ && PROT_WRITE == ACCESS_WRITE && PROT_EXEC == ACCESS_EXECUTE, "PROT_ bits are access bits");
+_Static_assert(USERSTACK * PAGE_BYTES == SPACE_STACK_MAX, "USERSTACK is what the stack may grow to");
 
 // Makes what sbrk just added present; when there is not enough memory, takes it back.
 static __attribute__((noinline)) int64_t touch_or_undo(struct space *space, uint64_t old, int64_t delta)
@@ -22,14 +25,29 @@ static __attribute__((noinline)) int64_t touch_or_undo(struct space *space, uint
 	return -1;
 }
 
+// Whether a heap of so many bytes may grow by `delta` without being more than the machine has; one that sbrklazy has made more than that
+// already may grow by as much again.
+static bool within_bounds(uint64_t bytes, uint64_t delta)
+{
+	uint64_t all = (uint64_t)page_total_count() * PAGE_BYTES;
+
+	return bytes + delta <= all || (bytes > all && delta <= all);
+}
+
 int64_t call_sbrk(const uint64_t *a)
 {
+	struct space *space = &process_current()->space;
+	int64_t delta = (int64_t)a[0];
 	uint64_t old;
 
-	if (space_sbrk(&process_current()->space, (int64_t)a[0], &old) != SPACE_OK)
+	if (delta < 0 && 0 - (uint64_t)delta > space->heap_end)
+		return (int64_t)space->heap_end; // to below address 0: nothing changes and nothing is wrong, as in xv6
+	if (delta > 0 && (int)a[1] != SBRK_LAZY && !within_bounds(space->heap_end - space->heap_start, (uint64_t)delta))
 		return -1;
-	if ((int)a[1] == SBRK_EAGER && (int64_t)a[0] > 0)
-		return touch_or_undo(&process_current()->space, old, (int64_t)a[0]);
+	if (space_sbrk(space, delta, &old) != SPACE_OK)
+		return -1;
+	if (delta > 0 && (int)a[1] == SBRK_EAGER)
+		return touch_or_undo(space, old, delta);
 	return (int64_t)old;
 }
 

@@ -151,7 +151,10 @@ TEST(space_sbrk_limits)
 	EXPECT(space_sbrk(&space, -1, &old) == SPACE_BAD);
 	EXPECT(space_sbrk(&space, INT64_MIN, &old) == SPACE_BAD);
 	EXPECT(space_sbrk(&space, INT64_MAX, &old) == SPACE_NO_MEMORY);
-	EXPECT(space_sbrk(&space, (int64_t)page_total_count() * 4096 + 1, &old) == SPACE_NO_MEMORY);
+	EXPECT(space_sbrk(&space, (int64_t)(AREA_MAPPING_TOP - HEAP + 1), &old) == SPACE_BAD);
+	EXPECT(space_sbrk(&space, (int64_t)(AREA_MAPPING_TOP - HEAP), &old) == SPACE_OK); // more than there is: it comes at first touch
+	EXPECT(space_sbrk(&space, 1, &old) == SPACE_BAD);
+	EXPECT(space_sbrk(&space, -(int64_t)(AREA_MAPPING_TOP - HEAP), &old) == SPACE_OK);
 	EXPECT(space_sbrk(&space, 100, &old) == SPACE_OK);
 	EXPECT_EQ(old, HEAP);
 	EXPECT(space_sbrk(&space, 0, &old) == SPACE_OK);

@@ -74,7 +74,7 @@ main(int argc, char *argv[])
   b[0] = b[PGSIZE] = 1;
   if(sbrk(-6 * PGSIZE) != b + 2 * PGSIZE || sbrk(0) != a)
     shutdown("sbrk back");
-  if(sbrk(-0x7fffffff) != SBRK_ERROR)
+  if(sbrk(-0x7fffffff) != a || sbrk(0) != a)
     shutdown("sbrk too far back");
 
   for(i = 1; i <= 100; i++){

@@ -38,5 +38,6 @@ for call in os.environ["COUNT_CALLS"].split(","):
         gdb.execute("continue", to_string=True)
         counts.append(instructions())
     breakpoint.delete()
-    print(f"counted {function}: median {sorted(counts)[CALLS // 2]}, least {min(counts)}, most {max(counts)} instructions of {CALLS} calls")
+    most = f"{max(counts)}{' or more' if max(counts) == LIMIT else ''}"
+    print(f"counted {function}: median {sorted(counts)[CALLS // 2]}, least {min(counts)}, most {most} instructions, of {CALLS} calls")
 gdb.execute("detach")

@@ -6,7 +6,7 @@
 
 char *sbrk(int bytes)
 {
-	return sys_sbrk(bytes, SBRK_LAZY);
+	return sys_sbrk(bytes, SBRK_BOUNDED);
 }
 
 char *sbrklazy(int bytes)

@@ -10,6 +10,7 @@
 //      Home, End, ^A, ^E          to an end of the line   ^L           clear the screen
 //      up, down                   history                 ^C           give up the line
 //      ^D                         erase; on an empty line: end of input
+//      ^R                         show the line again: the console sends it after a report
 
 #include "user/sh/sh.h"
 
@@ -166,13 +167,15 @@ static bool move(char key, uint *shown)
 	}
 }
 
-static void clear_screen(void)
+// Shows prompt and line in a new place, after `before`.
+static void show_again(const char *before)
 {
 	uint place = cursor;
 
-	cursor = 0;
-	printf("\033[H\033[2J%s", prompt);
-	show_from(0, place);
+	printf("%s%s", before, prompt);
+	print_text(0, length);
+	cursor = length;
+	move_to(place);
 }
 
 static void change(char key)
@@ -195,7 +198,10 @@ static void change(char key)
 		erase(cursor > 0 ? cursor - 1 : 0, cursor);
 		break;
 	case CONTROL('L'):
-		clear_screen();
+		show_again("\033[H\033[2J");
+		break;
+	case CONTROL('R'):
+		show_again("");
 		break;
 	default:
 		if ((uchar)key >= ' ')
@@ -263,11 +269,11 @@ static bool read_plain(char *line)
 
 bool read_line(char *line, bool interactive)
 {
-	bool more;
+	bool more, raw = interactive && ttymode(TTY_RAW) >= 0;
 
 	if (interactive)
-		write(1, prompt, 2);
-	if (!interactive || ttymode(TTY_RAW) < 0)
+		write(1, prompt, 2); // who sees it may type: the console is ready
+	if (!raw)
 		return read_plain(line);
 	text = line;
 	more = edit();

@@ -130,6 +130,29 @@ SLOW_TEST(failed_writes)
 	EXPECT(unlink("f"), 0);
 }
 
+// What lies in front of the first byte that cannot be read is written, also when both are in one piece.
+TEST(write_up_to_the_end)
+{
+	char *edge = page_before_nothing() + PAGE, byte = 0;
+	int file;
+
+	write_file("f", "abc", 3);
+	edge[-2] = 'x';
+	edge[-1] = 'y';
+	file = open("f", O_RDWR);
+	EXPECT(write(file, edge - 2, 3), -1);
+	EXPECT(read(file, &byte, 1), 1);
+	EXPECT(byte, 'c');
+	EXPECT(write(file, edge, 1), -1);
+	EXPECT(write(file, edge - 2, PAGE), -1);
+	EXPECT(write(file, edge - PAGE, 3 * PAGE), -1);
+	close(file);
+	EXPECT(read_whole("f", buffer, sizeof(buffer)), 3 + 2 + PAGE);
+	CHECK(memcmp(buffer, "xycxy", 5) == 0 && buffer[3 + PAGE] == 'x');
+	CHECK(munmap(edge - PAGE, PAGE) == 0);
+	unlink("f");
+}
+
 TEST(overwrite_middle)
 {
 	int file;

@@ -28,8 +28,10 @@ TEST(sbrk_limits)
 {
 	char *end = sbrk(0);
 
-	CHECK(sbrk(-0x7fffffff) == SBRK_ERROR);
-	CHECK(sbrk(-0x7fffffff - 1) == SBRK_ERROR);
+	CHECK(sbrk(-0x7fffffff) == end); // to below address 0: not an error, but nothing changes
+	CHECK(sbrk(-0x7fffffff - 1) == end);
+	CHECK(sbrk(-(int)(uint64)end - 1) == end);
+	CHECK(sbrk(-(int)(uint64)end) == SBRK_ERROR);
 	CHECK(sbrk(-(int)((uint64)end - 0x10000)) == SBRK_ERROR); // into the program itself
 	CHECK(sbrk(0) == end);
 	CHECK(sbrk(10) == end);
@@ -47,6 +49,31 @@ TEST(sbrk_until_refused)
 			FAIL("more addresses than Sv39 has");
 	while (steps-- > 0)
 		CHECK(sbrk(-256 * MB) != SBRK_ERROR);
+	CHECK(sbrk(0) == start);
+}
+
+// sbrklazy gives addresses without regard to how much memory there is, up to the guard below the stack.
+TEST(sbrk_lazily)
+{
+	char *start = sbrk(0);
+	int steps = 0, rest;
+
+	for (; TRAPFRAME - (uint64)sbrk(0) >= 1 << 30; steps++)
+		CHECK(sbrklazy(1 << 30) != SBRK_ERROR);
+	rest = (int)(TRAPFRAME - (uint64)sbrk(0));
+	CHECK(sbrklazy(rest + 1) == SBRK_ERROR);
+	CHECK(sbrklazy(rest - PAGE) == (char *)TRAPFRAME - rest);
+	CHECK(sbrk(PAGE) == (char *)TRAPFRAME - PAGE);
+	CHECK(sbrklazy(1) == SBRK_ERROR);
+	CHECK(sbrk(1) == SBRK_ERROR);
+	*((char *)TRAPFRAME - 1) = 1;
+	start[1 << 30] = 1;
+	CHECK(*((char *)TRAPFRAME - 2) == 0);
+	EXPECT_KILLED(look, (char *)TRAPFRAME);
+	EXPECT_KILLED(look, (void *)((uint64)&rest - USERSTACK * PAGE));
+	CHECK(sbrk(-rest) == (char *)TRAPFRAME);
+	while (steps-- > 0)
+		CHECK(sbrk(-(1 << 30)) != SBRK_ERROR);
 	CHECK(sbrk(0) == start);
 }
 

@@ -1,0 +1,29 @@
+// bits.c: counting bits, for which rv64imac has no instructions: gcc calls these for __builtin_ctz and __builtin_popcount.
+//
+// They stand here so that the kernel links without the compiler's own library, which toolchains made for Linux have for another calling
+// convention only.
+// Source: H. S. Warren, Hacker's Delight, 2nd edition, sections 5-1 and 5-4.
+#include <stdint.h>
+
+int __ctzdi2(uint64_t word);
+int __popcountdi2(uint64_t word);
+
+int __popcountdi2(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555;                                 // counts of pairs, side by side
+	word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333); // of four bits
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;                      // of bytes
+	return (int)(word * 0x0101010101010101 >> 56);                         // their sum
+}
+
+int __ctzdi2(uint64_t word) // word != 0
+{
+	int zeroes = 0;
+	for (int half = 32; half > 0; half /= 2) {
+		if ((word & (((uint64_t)1 << half) - 1)) == 0) {
+			zeroes += half;
+			word >>= half;
+		}
+	}
+	return zeroes;
+}
