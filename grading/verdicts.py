@@ -119,4 +119,4 @@ class Verdicts:
                 entry["evidence"] = self.failures.get(name, {})
             checks.append(entry)
         return {"score": sum(c["score"] for c in checks), "points": sum(c["points"] for c in checks), "checks": checks,
-                "measured": self.measured}
+                "voided": self.voided[0] if self.voided else None, "measured": self.measured}

@@ -27,6 +27,11 @@ def heading(path):
     return dict(re.findall(r"^(wrong|check|scenario|engine): *(.*)$", pathlib.Path(path).read_text(encoding="utf-8"), re.M))
 
 
+def expect_built(name, result):
+    """A patch that does not fit the tree any more would fail every check, and prove nothing."""
+    expect_that("compile" not in (result["voided"] or ""), f"{name}: {result['checks'][0].get('explanation')}")
+
+
 def judged(*arguments):
     """The judge's result; a failure of the judge itself is ours."""
     make("kernel", "JUDGE=1")
@@ -54,6 +59,7 @@ def fault_is_caught(name):
     told = heading(path)
     for seed in (1, 2, 3) if WHOLE else (1,):
         result = judged("--patch", path, "--engine", told["engine"], "--only", told["scenario"], "--seed", str(seed))
+        expect_built(name, result)
         failed = {check["name"]: check for check in result["checks"] if check["status"] == "failed"}
         caught = [failed[check] for check in told["check"].split() if check in failed]
         expect_that(caught, f"seed {seed}: {told['wrong']} {told['check']} does not fail, but {', '.join(failed) or 'nothing'}")
@@ -66,6 +72,7 @@ def attack_gains_nothing(name):
     """Each of these refuses memory or stops working: an honest kernel that stopped there would get as little."""
     path = os.path.join(TOP, "grading/hostile/pages", name + ".patch")
     result = judged("--patch", path, "--only", "alone", "--seed", "1")
+    expect_built(name, result)
     most = {"tampered": 0, "*": 8}.get(heading(path)["check"], 14)
     expect_that(result["score"] <= most, f"{name} gets {result['score']} of {result['points']} points")
     expect_that(all(check.get("explanation") for check in result["checks"] if check["status"] != "passed"), "a lost point without a word")
