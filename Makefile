@@ -16,6 +16,7 @@ QEMU_EXTRA ?=
 CHECK      ?= 0
 DISK_BLOCKS ?= 4096
 SAN        ?=
+JUDGE      ?=
 V          ?=
 CC_HOST    ?= gcc
 FUZZ_SECONDS ?= 30
@@ -33,7 +34,7 @@ QEMU ?= qemu-system-riscv64
 RISCV_CC := $(CROSS)gcc
 
 # --- variants: each has a directory of its own, so that they can be built side by side -------------------------------------------
-VARIANT := $(if $(filter-out 0,$(CHECK)),-check$(CHECK))$(if $(SAN),-san-$(SAN))
+VARIANT := $(if $(filter-out 0,$(CHECK)),-check$(CHECK))$(if $(SAN),-san-$(SAN))$(if $(JUDGE),-judge)
 KERNEL_DIR := build/kernel$(VARIANT)
 KERNEL := $(KERNEL_DIR)/quire.elf
 IMAGE ?= build/fs.img
@@ -72,6 +73,9 @@ quote = '$(subst ','\'',$(1))'
 # --- what there is ---------------------------------------------------------------------------------------------------------------
 MM_C      := $(wildcard mm/*.c)
 KERNEL_C  := $(filter-out kernel/sanitize/%,$(wildcard kernel/*.c kernel/*/*.c))
+ifneq ($(JUDGE),) # the judge's driver boots and makes the calls
+KERNEL_C  := $(filter-out %/boot/main.c,$(KERNEL_C)) $(wildcard grading/driver/*.c)
+endif
 KERNEL_S  := $(wildcard kernel/*.S kernel/*/*.S)
 SAN_C     := $(if $(SAN),$(wildcard kernel/sanitize/$(SAN)*.c))
 KERNEL_LD := $(wildcard kernel/boot/kernel.ld)
@@ -305,9 +309,9 @@ test:
 	@sh tools/setup test
 	@+python3 tests/run
 
-test-graders:
+test-graders: # every faulty and every hostile patch in grading/, not only a part of them
 	@sh tools/setup test
-	@+QUIRE_ALL_FAULTS=1 python3 tests/run labs:
+	@+QUIRE_GRADERS=whole python3 tests/run labs: judge:
 
 bench:
 	@sh tools/setup run

@@ -171,7 +171,8 @@ static inline uint32_t state_take(struct page *page)
 	return __atomic_exchange_n(&page->state, PAGE_CACHED, __ATOMIC_ACQ_REL);
 }
 
-// Drops one of several references; false when there is only the caller's left: the others let go before, or between our two looks.
+// Lab 2.7: drops one of several references; false when there is only the caller's left: the others let go before, or between our two
+// looks.
 static inline bool drop_extra(struct page *page)
 {
 	return __atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0 && __atomic_fetch_sub(&page->extra, 1, __ATOMIC_ACQ_REL) > 0;

@@ -124,7 +124,7 @@ def faults_are_caught_by_their_checks(number):
     judge.build(lab, TOP, "gcc", FLAGS, CACHE)   # what all have in common, once
     mine = [fault for fault in faults() if fault[0].number == number]
     expect_that(len(mine) >= 12, f"{len(mine)} faults for lab {number}: at least 12")
-    if not os.environ.get("QUIRE_ALL_FAULTS"):   # make test-graders sets it
+    if os.environ.get("QUIRE_GRADERS") != "whole":   # make test-graders sets it
         mine = mine[::3]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         wrong = [answer for answer in pool.map(lambda fault: is_caught(*fault), mine) if answer]

@@ -1,0 +1,96 @@
+"""The judge of the page allocator: right kernels get all points, each fault is caught by the check that is meant for it, attacks gain
+nothing. `make test` takes a part of grading/faulty, `make test-graders` (QUIRE_GRADERS=whole) all of it at more seeds."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+from suite import TOP, Failure, expect_that, make, patience, test
+
+WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
+# At least one for each kind of check.
+SHORT = ("wrong-buddy", "lost-remainder", "zero-skipped-when-recycled", "zero-too-much", "dma-limit-off-by-one",
+         "reserve-ignored", "order-unchecked", "free-ignores-references", "double-free-accepted", "count-without-caches",
+         "reservation-rounded-inwards", "stack-unaligned", "linear-search", "always-none", "always-the-same",
+         "refill-without-lock")
+
+
+def patches(folder, short=None):
+    names = sorted(path.stem for path in pathlib.Path(TOP, "grading", folder).glob("*.patch"))
+    return [name for name in names if WHOLE or not short or name in short]
+
+
+def heading(path):
+    return dict(re.findall(r"^(wrong|check|scenario|engine): *(.*)$", pathlib.Path(path).read_text(encoding="utf-8"), re.M))
+
+
+def expect_built(name, result):
+    """A patch that does not fit the tree any more would fail every check, and prove nothing."""
+    expect_that("compile" not in (result["voided"] or ""), f"{name}: {result['checks'][0].get('explanation')}")
+
+
+def judged(*arguments):
+    """The judge's result; a failure of the judge itself is ours."""
+    make("kernel", "JUDGE=1")
+    with tempfile.TemporaryDirectory(prefix="judged-") as directory:
+        out = os.path.join(directory, "result.json")
+        done = subprocess.run([os.path.join(TOP, "grading/judge"), "--out", out, *arguments], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=patience(240), check=False)
+        if done.returncode:
+            raise Failure(f"the judge ends with status {done.returncode}:\n{done.stdout}{done.stderr}")
+        with open(out, encoding="utf-8") as file:
+            return json.load(file)
+
+
+@test(weight=12, cases=[("buddy", 4, 11), ("stack", 8, 12), ("bitmap", 1, 13)])
+def right_kernel_gets_all_points(engine, harts, seed):
+    result = judged("--engine", engine, "--harts", str(harts), "--seed", str(seed))
+    lost = [f"{check['name']}: {check['explanation']}" for check in result["checks"] if check["status"] != "passed"]
+    expect_that(not lost and result["score"] == result["points"], "\n".join(lost))
+
+
+@test(weight=4, cases=patches("faulty/pages", SHORT))
+def fault_is_caught(name):
+    """By a check that the patch names, with an explanation that says where to look."""
+    path = os.path.join(TOP, "grading/faulty/pages", name + ".patch")
+    told = heading(path)
+    for seed in (1, 2, 3) if WHOLE else (1,):
+        result = judged("--patch", path, "--engine", told["engine"], "--only", told["scenario"], "--seed", str(seed))
+        expect_built(name, result)
+        failed = {check["name"]: check for check in result["checks"] if check["status"] == "failed"}
+        caught = [failed[check] for check in told["check"].split() if check in failed]
+        expect_that(caught, f"seed {seed}: {told['wrong']} {told['check']} does not fail, but {', '.join(failed) or 'nothing'}")
+        text = caught[0]["explanation"]
+        expect_that("expected:" in text and "look at:" in text, f"an explanation that explains nothing:\n{text}")
+
+
+@test(weight=3, cases=patches("hostile/pages"))
+def attack_gains_nothing(name):
+    """Each of these refuses memory or stops working: an honest kernel that stopped there would get as little."""
+    path = os.path.join(TOP, "grading/hostile/pages", name + ".patch")
+    result = judged("--patch", path, "--only", "alone", "--seed", "1")
+    expect_built(name, result)
+    most = {"tampered": 0, "*": 8}.get(heading(path)["check"], 14)
+    expect_that(result["score"] <= most, f"{name} gets {result['score']} of {result['points']} points")
+    expect_that(all(check.get("explanation") for check in result["checks"] if check["status"] != "passed"), "a lost point without a word")
+
+
+@test()
+def submission_that_does_not_compile_is_judged():
+    with tempfile.TemporaryDirectory(prefix="judged-") as directory:
+        os.mkdir(os.path.join(directory, "mm"))
+        pathlib.Path(directory, "mm/page_buddy.c").write_text("this is no C\n", encoding="utf-8")
+        result = judged("--files", directory, "--only", "alone")
+    expect_that(result["score"] == 0 and "page_buddy.c" in result["checks"][0]["explanation"], json.dumps(result["checks"][0], indent=1))
+
+
+@test()
+def patch_on_other_files_is_refused():
+    with tempfile.TemporaryDirectory(prefix="judged-") as directory:
+        path = pathlib.Path(directory, "makefile.patch")
+        path.write_text("--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-# Quire\n+all:; touch /tmp/owned\n", encoding="utf-8")
+        result = judged("--patch", str(path), "--only", "alone")
+    expect_that(result["score"] == 0 and "not a file of this lab" in result["checks"][0]["explanation"], str(result["checks"][0]))
