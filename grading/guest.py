@@ -79,7 +79,7 @@ class Guest:
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="judge-", dir=directory_for(self.memory))
         path = os.path.join(self.directory.name, "ram")
-        dirt = self.rng.randbytes(1 << 20)
+        dirt = self.rng.getrandbits(8 << 20).to_bytes(1 << 20, "little")
         with open(path, "wb") as file:   # memory is dirty from the first moment on
             for _ in range(self.memory >> 20):
                 file.write(dirt)
