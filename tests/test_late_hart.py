@@ -1,7 +1,6 @@
 """A hart that the firmware sends to the kernel's first entry although another hart has booted: see kernel/boot/entry.S."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -23,7 +22,7 @@ detach
 
 @test()
 def takes_the_others_way():
-    gdb = shutil.which("gdb-multiarch") or shutil.which("riscv64-unknown-elf-gdb") or "gdb"
+    gdb = subprocess.run(["sh", "tools/doctor", "--gdb"], cwd=TOP, capture_output=True, text=True).stdout.strip()
     with tempfile.TemporaryDirectory() as directory:
         stub, script = os.path.join(directory, "stub"), os.path.join(directory, "script")
         with open(script, "w") as file:
