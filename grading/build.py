@@ -1,40 +1,44 @@
-"""Builds the kernel under the judge's driver: the tree's own, and one with a submission's files in a copy of the tree.
+"""Builds kernels under the judge's driver: this tree's own, and one with other files in a copy of this tree.
 
-Only files of ALLOWED are taken from a submission. A patch or folder that brings others is refused.
+Nothing of a submission but C files named by the caller comes into the copy: its Makefile, scripts and headers of the kernel are this
+tree's own. `sandbox`, where one is given, runs what reads the submission's text.
 """
 
 import fcntl
-import fnmatch
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
 import tempfile
 
-from guest import Broken
+from guest.machine import Broken
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-ALLOWED = ("mm/page*.c", "mm/page*.h", "mm/memblock.c")
 KERNEL = "build/kernel-judge/quire.elf"
-PARTS = ("mm", "kernel", "grading/driver", "tools")
-MOST_BYTES = 1 << 20
+PARTS = ("mm", "kernel", "grading/driver", "tools", "prebuilt")
 BUILD_SECONDS = 300
+COMMAND = ("make", "-s", "-j2", "kernel", "JUDGE=1")
 
 
-def make(top):
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    return subprocess.run(["make", "-s", "-j2", "kernel", "JUDGE=1"], cwd=top, env=environment, stdin=subprocess.DEVNULL, text=True,
-                          capture_output=True, timeout=BUILD_SECONDS, check=False)
+class DoesNotBuild(Exception):
+    """The text is what the compiler said."""
 
 
-def compiler_version():
-    prefix = subprocess.run(["sh", "tools/doctor", "--prefix"], cwd=TOP, capture_output=True, text=True, check=False).stdout.strip()
-    try:
-        out = subprocess.run([prefix + "gcc", "--version"], capture_output=True, text=True, check=False).stdout
-    except OSError:
-        return "?"
-    return out.splitlines()[0] if out else "?"
+def environment():
+    return {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+
+
+def versions():
+    def first_line(*command):
+        try:
+            out = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False).stdout
+        except OSError:
+            return "?"
+        return out.splitlines()[0] if out else "?"
+    return {"qemu": first_line("qemu-system-riscv64", "--version"), "python": platform.python_version(),
+            "compiler": first_line(first_line("sh", "tools/doctor", "--prefix") + "gcc", "--version")}
 
 
 def reference():
@@ -42,33 +46,19 @@ def reference():
     os.makedirs(TOP / "build", exist_ok=True)
     with open(TOP / "build/judge.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = make(TOP)
+        done = subprocess.run(COMMAND, cwd=TOP, env=environment(), stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
     if done.returncode:
         raise Broken("the reference does not build:\n" + done.stdout + done.stderr)
     return str(TOP / KERNEL)
 
 
-def allowed(name):
-    return ".." not in name.split("/") and any(fnmatch.fnmatchcase(name, p) and name.count("/") == 1 for p in ALLOWED)
+class Tree:
+    """A copy of what the kernel is built from, in a folder that goes away with it."""
 
-
-class Submission:
-    """A built kernel in a folder of its own, or `error`."""
-
-    def __init__(self, patches, files, kernel):
-        self.patches, self.files, self.kernel, self.error = patches, files, kernel, None
-        self.top, self.directory = TOP, None
+    def __init__(self, sandbox=None):
+        self.sandbox, self.top, self.directory, self.changed = sandbox, TOP, None, False
 
     def __enter__(self):
-        if not self.kernel:
-            self.directory = tempfile.TemporaryDirectory(prefix="judge-build-")
-            self.top = pathlib.Path(self.directory.name)
-            self._copy()
-            try:
-                self._take()
-                self._build()
-            except (ValueError, OSError) as error:
-                self.error = str(error)
         return self
 
     def __exit__(self, *_):
@@ -76,35 +66,51 @@ class Submission:
             self.directory.cleanup()
 
     def _copy(self):
+        """With the reference's objects, so that only what differs is compiled."""
+        if self.directory:
+            return
+        reference()
+        self.directory = tempfile.TemporaryDirectory(prefix="quire-build-")
+        self.top = pathlib.Path(self.directory.name)
         for part in PARTS:
-            shutil.copytree(TOP / part, self.top / part, symlinks=True, ignore=shutil.ignore_patterns("host", "__pycache__"))
-        shutil.copy2(TOP / "Makefile", self.top)
+            if (TOP / part).exists():
+                shutil.copytree(TOP / part, self.top / part, symlinks=True, ignore=shutil.ignore_patterns("host", "__pycache__"))
+        for name in ("Makefile", "lab.mk"):
+            if (TOP / name).exists():
+                shutil.copy2(TOP / name, self.top)
         shutil.copytree(TOP / "build/kernel-judge", self.top / "build/kernel-judge")
 
-    def _take(self):
-        for patch in self.patches:
+    def put(self, name, data):
+        self._copy()
+        (self.top / name).write_bytes(data)
+
+    def patch(self, patches):
+        for patch in patches:
+            self._copy()
             text = pathlib.Path(patch).read_text(encoding="utf-8")
             for name in re.findall(r"^(?:---|\+\+\+) (\S+)", text, re.M):
-                if name != "/dev/null" and not allowed(name.partition("/")[2]):
-                    raise ValueError(f"{name} is not a file of this lab")
+                if not re.fullmatch(r"[ab]/mm/[\w-]+\.[ch]", name):
+                    raise DoesNotBuild(f"{patch}: {name} is not a file of mm/")
             done = subprocess.run(["patch", "-p1", "-s", "-f"], input=text, cwd=self.top, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise ValueError("the patch does not fit: " + done.stdout + done.stderr)
-        if self.files:
-            for pattern in ALLOWED:
-                for path in sorted(pathlib.Path(self.files).glob(pattern)):
-                    if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
-                        raise ValueError(f"{path.name} is no plain file of at most {MOST_BYTES >> 10} KiB")
-                    shutil.copyfile(path, self.top / "mm" / path.name)
+                raise DoesNotBuild("the patch does not fit: " + done.stdout + done.stderr)
 
-    def _build(self):
+    def take_folder(self, folder):
+        for path in sorted(pathlib.Path(folder).glob("mm/*.[ch]")) if folder else ():
+            self.put(f"mm/{path.name}", path.read_bytes())
+
+    def kernel(self):
+        """Builds; the path of the ELF file."""
+        self._copy()
+        run = self.sandbox.run if self.sandbox else subprocess.run
         try:
-            done = make(self.top)
+            done = run(COMMAND, cwd=self.top, env=environment(), stdin=subprocess.DEVNULL, text=True, capture_output=True, errors="replace",
+                       timeout=BUILD_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise ValueError(f"compiling takes more than {BUILD_SECONDS} s") from error
+            raise DoesNotBuild(f"compiling takes more than {BUILD_SECONDS} s") from error
         if done.returncode:
-            raise ValueError((done.stdout + done.stderr)[-4000:])
-        self.kernel = str(self.top / KERNEL)
+            raise DoesNotBuild((done.stdout + done.stderr)[-4000:])
+        return str(self.top / KERNEL)
 
     def source_line(self, function):
         """file:line of a function's definition, as the submission has it."""

@@ -11,6 +11,7 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import threading
 
 from skeleton import Problem, tagged_functions
 
@@ -28,8 +29,8 @@ def digest(*parts):
 
 
 def run_compiler(command, top, output):
-    """Into a file beside the output first: another process may be building the same."""
-    part = f"{output}.{os.getpid()}"
+    """Into a file beside the output first: another process or thread may be building the same."""
+    part = f"{output}.{os.getpid()}.{threading.get_ident()}"
     result = subprocess.run([*command, "-o", part], cwd=top, capture_output=True, text=True)
     if result.returncode:
         raise DoesNotCompile(result.stderr)

@@ -31,13 +31,18 @@ class Lab:
             manifest = tomllib.load(file)
         self.title, self.files, self.link = manifest["title"], manifest["files"], manifest["link"]
         self.floor, self.steps, self.boot = manifest["floor"], manifest["step"], manifest.get("boot", "")
+        self.scenarios, self.guest_checks = manifest["guest"]["scenarios"], manifest["guest"]["checks"]   # grading/guest/scenarios.py
 
     def checks(self):
         """(step, check, points) in the manifest's order."""
         return [(step, name, points) for step in self.steps for name, points in step["checks"].items()]
 
     def points(self):
+        """Of the checks on the host; those of the guest have the rest of 100."""
         return sum(points for _, _, points in self.checks())
+
+    def guest_points(self):
+        return sum(self.guest_checks.values())
 
 
 def find_labs(top):

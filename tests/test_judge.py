@@ -15,15 +15,18 @@ WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
 SHORT = ("wrong-buddy", "lost-remainder", "zero-skipped-when-recycled", "zero-too-much", "dma-limit-off-by-one",
          "reserve-ignored", "order-unchecked", "free-ignores-references", "double-free-accepted", "count-without-caches",
          "reservation-rounded-inwards", "stack-unaligned", "linear-search", "always-none", "always-the-same")
+HEADING = re.compile(r"^(what|caught by|scenario): *(.*)$", re.M)
 
 
 def patches(folder, short=None):
-    names = sorted(path.stem for path in pathlib.Path(TOP, "grading", folder).glob("*.patch"))
-    return [name for name in names if WHOLE or not short or name in short]
+    """Of a folder of grading/, those that name a scenario: PATH without its ending."""
+    top = pathlib.Path(TOP, "grading")
+    found = [path for path in sorted(top.glob(f"{folder}/*.patch")) if "\nscenario: " in path.read_text(encoding="utf-8")]
+    return [str(path.relative_to(top))[:-6] for path in found if WHOLE or not short or path.stem.removeprefix("guest-") in short]
 
 
 def heading(path):
-    return dict(re.findall(r"^(wrong|check|scenario|engine): *(.*)$", pathlib.Path(path).read_text(encoding="utf-8"), re.M))
+    return dict(HEADING.findall(pathlib.Path(path).read_text(encoding="utf-8")))
 
 
 def expect_built(name, result):
@@ -45,49 +48,54 @@ def judged(*arguments):
 
 
 @test(weight=12, cases=[("buddy", 4, 11), ("stack", 8, 12), ("bitmap", 1, 13)])
-def right_kernel_gets_all_points(engine, harts, seed):
-    result = judged("--engine", engine, "--harts", str(harts), "--seed", str(seed))
+def right_kernel_passes_all_checks(engine, harts, seed):
+    scenarios = [f"{name} {engine}" for name in ("pages.alone", "pages.holes", "pages.harts", "pages.misuse", "pages.costs")]
+    result = judged(*scenarios, "--harts", str(harts), "--seed", str(seed))
     lost = [f"{check['name']}: {check['explanation']}" for check in result["checks"] if check["status"] != "passed"]
-    expect_that(not lost and result["score"] == result["points"], "\n".join(lost))
+    expect_that(not lost, "\n".join(lost))
 
 
-@test(weight=4, cases=patches("faulty/pages", SHORT))
+@test(weight=4, cases=patches("faulty/*", SHORT))
 def fault_is_caught(name):
     """By a check that the patch names, with an explanation that says where to look."""
-    path = os.path.join(TOP, "grading/faulty/pages", name + ".patch")
+    path = os.path.join(TOP, "grading", name + ".patch")
     told = heading(path)
+    races = ".harts" in told["scenario"]
     for seed in (1, 2, 3) if WHOLE else (1,):
-        result = judged("--patch", path, "--engine", told["engine"], "--only", told["scenario"], "--seed", str(seed))
+        result = judged("--patch", path, told["scenario"], "--seed", str(seed))
         expect_built(name, result)
         failed = {check["name"]: check for check in result["checks"] if check["status"] == "failed"}
-        caught = [failed[check] for check in told["check"].split() if check in failed]
-        if not caught and told["scenario"] == "harts" and seed != 3 and WHOLE:
+        caught = [failed[check] for check in told["caught by"].split() if check in failed]
+        if not caught and races and seed != 3 and WHOLE:
             continue   # a rare race: once in three seeds is enough
-        expect_that(caught, f"seed {seed}: {told['wrong']} {told['check']} does not fail, but {', '.join(failed) or 'nothing'}")
+        expect_that(caught, f"seed {seed}: {told['what']} {told['caught by']} does not fail, but {', '.join(failed) or 'nothing'}")
         text = caught[0]["explanation"]
         expect_that("expected:" in text and "look at:" in text, f"an explanation that explains nothing:\n{text}")
-        if told["scenario"] == "harts":
+        if races:
             break
 
 
 @test(weight=3, cases=patches("hostile/pages"))
 def attack_gains_nothing(name):
-    """Each of these refuses memory or stops working: an honest kernel that stopped there would get as little."""
-    path = os.path.join(TOP, "grading/hostile/pages", name + ".patch")
-    result = judged("--patch", path, "--only", "alone", "--seed", "1")
+    """Each of these refuses memory or stops working: an honest kernel that stopped there would come as far."""
+    path = os.path.join(TOP, "grading", name + ".patch")
+    told = heading(path)
+    result = judged("--patch", path, told["scenario"], "--seed", "1")
     expect_built(name, result)
-    most = {"tampered": 0, "*": 8}.get(heading(path)["check"], 14)
-    expect_that(result["score"] <= most, f"{name} gets {result['score']} of {result['points']} points")
-    expect_that(all(check.get("explanation") for check in result["checks"] if check["status"] != "passed"), "a lost point without a word")
+    most = {"tampered": 0, "*": 2}.get(told["caught by"], 3)
+    passed = [check["name"] for check in result["checks"] if check["status"] == "passed"]
+    expect_that(len(passed) <= most, f"{name} passes {', '.join(passed)}")
+    expect_that(all(check.get("explanation") for check in result["checks"] if check["status"] != "passed"), "a failed check without a word")
 
 
 @test()
-def submission_that_does_not_compile_is_judged():
+def kernel_that_does_not_compile_is_judged():
     with tempfile.TemporaryDirectory(prefix="judged-") as directory:
         os.mkdir(os.path.join(directory, "mm"))
         pathlib.Path(directory, "mm/page_buddy.c").write_text("this is no C\n", encoding="utf-8")
-        result = judged("--files", directory, "--only", "alone")
-    expect_that(result["score"] == 0 and "page_buddy.c" in result["checks"][0]["explanation"], json.dumps(result["checks"][0], indent=1))
+        result = judged("--files", directory, "pages.alone")
+    expect_that("page_buddy.c" in result["checks"][0]["explanation"], json.dumps(result["checks"][0], indent=1))
+    expect_that(all(check["status"] == "failed" for check in result["checks"]), json.dumps(result, indent=1))
 
 
 @test()
@@ -95,5 +103,5 @@ def patch_on_other_files_is_refused():
     with tempfile.TemporaryDirectory(prefix="judged-") as directory:
         path = pathlib.Path(directory, "makefile.patch")
         path.write_text("--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-# Quire\n+all:; touch /tmp/owned\n", encoding="utf-8")
-        result = judged("--patch", str(path), "--only", "alone")
-    expect_that(result["score"] == 0 and "not a file of this lab" in result["checks"][0]["explanation"], str(result["checks"][0]))
+        result = judged("--patch", str(path), "pages.alone")
+    expect_that("not a file of mm/" in result["checks"][0]["explanation"], str(result["checks"][0]))

@@ -1,7 +1,7 @@
-// main.c: the judge's driver: boots as kernel/boot/main.c does up to page_init, then makes the calls that the judge plans.
+// main.c: the judge's driver: boots as kernel/boot/main.c does until memblock is filled, then makes the calls that the judge plans.
 //
-//     boot_main -> device tree, memblock -> park (1) -> page_init -> park (2) -> batch -> park -> batch -> ...
-//     hart_run  ------------------------------------------------------------> batch -> park -> ...
+//     boot_main -> device tree, memblock -> park -> batch (page_init) -> park -> batch (start harts) -> park -> batch -> ...
+//     hart_run  ----------------------------------------------------------------------------------> batch -> park -> ...
 //
 // It is linked in place of kernel/boot/main.c, so the kernel knows nothing of it. It judges nothing: it makes calls and writes down
 // what came back. While it is parked the judge reads the results and all of memory, writes into pages, and plans the next batch.
@@ -15,10 +15,14 @@
 #include "kernel/machine/timer.h"
 #include "mm/page.h"
 
-#include "grading/driver/mailbox.h"
+#include "grading/driver/subject.h"
+
+static const struct subject own_calls;
+static const struct subject *const SUBJECTS[] = { &own_calls, &subject_pages };
 
 static struct memblock memblock;
 static struct mailbox *mailbox;
+static uint64_t now; // the batch that is being made
 static char stacks[PORT_MAX_CPUS][STACK_BYTES] __attribute__((aligned(16)));
 extern const char entry_other[];
 
@@ -52,147 +56,65 @@ static void wait_for_batch(uint64_t last)
 	csr_write(sie, SIE_SOFTWARE);
 }
 
-static void wait_for_harts(uint64_t batch)
+static void wait_for_harts(void)
 {
 	__atomic_fetch_add(&mailbox->arrived, 1, __ATOMIC_ACQ_REL);
-	while (load(&mailbox->arrived) < batch * mailbox->harts) {
+	while (load(&mailbox->arrived) < mailbox->arrivals) {
 		if (panic_begun)
 			panic_stop_here();
 		spin_hint();
 	}
 }
 
-// ---- many calls in one, for several harts at once: nothing slows them down but the allocator
+// ---- the driver's own calls
 
-static void share_storm(pa_t block, uint64_t times)
+static uint64_t start_pages(void)
 {
-	for (; times > 0; times--) {
-		page_share(block);
-		page_free(block);
-	}
+	struct page_config config = { .engine = mailbox->engine, .cpus = (unsigned)mailbox->harts };
+	config.dma_limit = PA(mailbox->dma_limit);
+	config.reserve = mailbox->reserve;
+	return page_init(&memblock, &config);
 }
 
-// A block's first and last word say who owns it. The number of blocks that somebody else wrote to.
-static uint64_t churn_once(unsigned count, unsigned order, unsigned flags, uint64_t mine)
+static uint64_t start_harts(void)
 {
-	uint64_t *held[CHURN_MOST], broken = 0;
-	size_t last = (PAGE_BYTES << order) / sizeof(uint64_t) - 1;
-	unsigned got = 0;
-	for (unsigned i = 0; i < count; i++) {
-		pa_t block = page_alloc(order, flags);
-		if (pa_is_none(block))
-			break;
-		if (!is_aligned(block.raw, PAGE_BYTES << order) || block.raw < pa_of(kernel_end).raw || block.raw >= MAP_LINEAR_BYTES)
-			return 1;
-		held[got] = pa_pointer(block);
-		held[got][0] = held[got][last] = block.raw ^ mine;
-		got++;
+	for (unsigned i = 1; i < mailbox->harts; i++) {
+		cpus[i].idle_sp = cpus[i].kernel_sp = (uint64_t)(stacks[i] + STACK_BYTES);
+		cpus[i].satp = csr_read(satp);
+		if (sbi_hart_start(cpus[i].hartid, (uint64_t)entry_other - port_linear, (uint64_t)&cpus[i] - port_linear))
+			panic("judge: hart %lu does not start", cpus[i].hartid);
 	}
-	while (got-- > 0) {
-		uint64_t block = pa_of(held[got]).raw;
-		broken += held[got][0] != (block ^ mine) || held[got][last] != (block ^ mine);
-		page_free(PA(block));
-	}
-	return broken;
+	return 0;
 }
 
-static uint64_t churn(const struct call *call)
+static uint64_t perform_own(const struct call *call, const uint64_t *slot)
 {
-	uint64_t broken = 0, random = this_cpu()->number * 0x9e3779b97f4a7c15 + call->slot + 1;
-	for (uint64_t times = call->argument; times > 0; times--) {
-		random = random * 6364136223846793005 + 1442695040888963407;
-		unsigned count = 1 + (unsigned)(random >> 33) % CHURN_MOST;
-		broken += churn_once(count, (unsigned)(random >> 60) % (call->order + 1u), call->flags, random | 1);
-	}
-	return broken;
-}
-
-// ---- one call
-
-static uint64_t on_slot(const struct call *call, pa_t block)
-{
+	(void)slot;
 	switch (call->op) {
-	case CALL_FREE:
-		page_free(block);
-		return 0;
-	case CALL_SHARE:
-		page_share(block);
-		return 0;
-	case CALL_SHARE_STORM:
-		share_storm(block, call->argument);
-		return 0;
-	case CALL_REFS:
-		return page_refs(block);
-	default:
-		return page_order(block);
-	}
-}
-
-static uint64_t perform(const struct call *call, pa_t block)
-{
-	switch (call->op) {
-	case CALL_NOTHING:
-		return 0;
-	case CALL_ALLOC:
-		return page_alloc(call->order, call->flags).raw;
-	case CALL_IS_ALLOCATED:
-		return page_is_allocated(PA(call->argument));
-	case CALL_FREE_COUNT:
-		return page_free_count();
-	case CALL_TOTAL_COUNT:
-		return page_total_count();
-	case CALL_DRAIN:
-		page_drain();
-		return 0;
-	case CALL_FREE_AT:
-		page_free(PA(call->argument));
-		return 0;
-	case CALL_CHURN:
-		return churn(call);
+	case CALL_PAGE_INIT:
+		return start_pages();
+	case CALL_START_HARTS:
+		return start_harts();
 	case CALL_INTERRUPT:
 		cpu_interrupt((uint32_t)call->argument);
 		return 0;
 	default:
-		return pa_is_none(block) ? CALL_SKIPPED : on_slot(call, block);
+		return 0;
 	}
 }
 
-// A block's marks: in each page its first and last word, made of the page's address and the slot that owns it.
-static uint64_t *mark(pa_t block, unsigned i)
-{
-	return (uint64_t *)pa_pointer(PA(block.raw + i / 2 * PAGE_BYTES + (i % 2 ? PAGE_BYTES - 8 : 0)));
-}
+static const struct subject own_calls = { .perform = perform_own };
 
-static bool can_stamp(pa_t block, unsigned order) // the judge says what is wrong with other addresses
-{
-	return order <= PAGE_MAX_ORDER && is_aligned(block.raw, PAGE_BYTES << order) && block.raw >= pa_of(kernel_end).raw &&
-	       block.raw < MAP_LINEAR_BYTES;
-}
-
-static void stamp(pa_t block, const struct call *call)
-{
-	for (unsigned i = 0; can_stamp(block, call->order) && i < 2u << call->order; i++)
-		*mark(block, i) = block.raw ^ (uint64_t)call->slot << 40 ^ i;
-}
-
-static bool is_stamped(pa_t block, const struct call *call)
-{
-	for (unsigned i = 0; can_stamp(block, call->order) && i < 2u << call->order; i++)
-		if (*mark(block, i) != (block.raw ^ (uint64_t)call->slot << 40 ^ i))
-			return false;
-	return true;
-}
+// ---- batches
 
 static void make(struct call *call)
 {
 	uint64_t *slot = (uint64_t *)((char *)mailbox + MAILBOX_SLOTS_AT) + call->slot;
-	pa_t block = PA(*slot);
-	uint32_t odd = 0;
-	if (call->touch & CALL_STAMP && call->op == CALL_FREE && !pa_is_none(block) && !is_stamped(block, call))
-		odd |= ODD_STAMP;
+	const struct subject *subject = SUBJECTS[call->op / CALL_GROUP];
+	uint32_t odd = subject->before ? subject->before(call, slot) : 0;
 	call->begin = (uint32_t)__atomic_fetch_add(&mailbox->ticket, 1, __ATOMIC_SEQ_CST);
 	uint64_t before = csr_read(instret);
-	uint64_t value = perform(call, block);
+	uint64_t value = subject->perform(call, slot);
 	call->cost = (uint32_t)(csr_read(instret) - before);
 	call->end = (uint32_t)__atomic_fetch_add(&mailbox->ticket, 1, __ATOMIC_SEQ_CST);
 	if (!interrupts_are_on())
@@ -200,20 +122,19 @@ static void make(struct call *call)
 	if (this_cpu()->lock_depth)
 		odd |= ODD_LOCK;
 	interrupts_on();
-	if (call->op == CALL_ALLOC)
-		*slot = value;
-	if (call->op == CALL_ALLOC && call->touch & CALL_STAMP && value)
-		stamp(PA(value), call);
+	if (subject->after)
+		subject->after(call, slot, value);
 	call->value = value;
 	call->odd = odd;
 }
 
-static _Noreturn void serve(void)
+static _Noreturn void serve(uint64_t batch)
 {
-	uint64_t me = this_cpu()->number;
-	for (uint64_t batch = 1;; batch++) {
+	for (uint64_t me = this_cpu()->number;; batch++) {
 		wait_for_batch(batch - 1);
-		wait_for_harts(batch);
+		wait_for_harts();
+		if (me == 0)
+			now = batch;
 		struct call *calls = (struct call *)((char *)mailbox + mailbox->calls) + mailbox->share[me].first;
 		interrupts_on();
 		for (uint32_t i = 0; i < mailbox->share[me].count; i++) {
@@ -235,43 +156,30 @@ static uint64_t hexadecimal(const char *text)
 	return value;
 }
 
+static void must(bool done, const char *what)
+{
+	if (!done)
+		panic("judge: %s", what);
+}
+
 // The boot argument is the mailbox's physical address in hexadecimal digits.
 static void find_mailbox(void)
 {
 	mailbox = pa_pointer(PA(hexadecimal(machine.bootargs)));
-	if (mailbox->magic != MAILBOX_MAGIC)
-		panic("judge: there is no mailbox at \"%s\"", machine.bootargs);
-	if (!memblock_reserve(&memblock, pa_of(mailbox), mailbox->bytes))
-		panic("judge: the mailbox cannot be reserved");
+	must(mailbox->magic == MAILBOX_MAGIC, "there is no mailbox where the boot argument says");
+}
+
+// Memory as the judge wants it: all that the device tree tells of, or these regions only; and with holes.
+static void shape_memory(void)
+{
+	if (mailbox->regions)
+		memblock.memory.count = 0;
+	for (unsigned i = 0; i < mailbox->regions; i++)
+		must(memblock_add(&memblock, PA(mailbox->region[i].start), mailbox->region[i].bytes), "a region cannot be added");
+	must(memblock_reserve(&memblock, pa_of(kernel_start), (uint64_t)(kernel_end - kernel_start)), "the kernel cannot be reserved");
+	must(memblock_reserve(&memblock, pa_of(mailbox), mailbox->bytes), "the mailbox cannot be reserved");
 	for (unsigned i = 0; i < mailbox->holes; i++)
-		if (!memblock_reserve(&memblock, PA(mailbox->hole[i].start), mailbox->hole[i].bytes))
-			panic("judge: a hole cannot be reserved");
-}
-
-static uint64_t report(const struct memblock_list *list, struct mailbox_range *to)
-{
-	for (unsigned i = 0; i < list->count; i++)
-		to[i] = (struct mailbox_range){ list->range[i].start, list->range[i].end - list->range[i].start };
-	return list->count;
-}
-
-static void park_before_pages(uint64_t tree)
-{
-	mailbox->tree = tree;
-	mailbox->memories = report(&memblock.memory, mailbox->memory);
-	mailbox->reservations = report(&memblock.reserved, mailbox->reserved);
-	store(&mailbox->stage, 1);
-	wait_for_batch(0);
-}
-
-static void start_harts(void)
-{
-	for (unsigned i = 1; i < mailbox->harts; i++) {
-		cpus[i].idle_sp = cpus[i].kernel_sp = (uint64_t)(stacks[i] + STACK_BYTES);
-		cpus[i].satp = csr_read(satp);
-		if (sbi_hart_start(cpus[i].hartid, (uint64_t)entry_other - port_linear, (uint64_t)&cpus[i] - port_linear))
-			panic("judge: hart %lu does not start", cpus[i].hartid);
-	}
+		must(memblock_reserve(&memblock, PA(mailbox->hole[i].start), mailbox->hole[i].bytes), "a hole cannot be reserved");
 }
 
 void boot_main(uint64_t hartid, uint64_t tree)
@@ -283,23 +191,16 @@ void boot_main(uint64_t hartid, uint64_t tree)
 		panic("judge: %s", error);
 	timer_hz = machine.timebase;
 	cpu_number_others();
-	if (!memblock_reserve(&memblock, pa_of(kernel_start), (uint64_t)(kernel_end - kernel_start)))
-		panic("judge: the kernel's own memory cannot be reserved");
 	find_mailbox();
-	park_before_pages(tree);
-	struct page_config config = { .engine = mailbox->engine, .cpus = (unsigned)mailbox->harts };
-	config.dma_limit = PA(mailbox->dma_limit);
-	config.reserve = mailbox->reserve;
-	mailbox->go = 0;
-	mailbox->started = page_init(&memblock, &config) ? 2 : 1;
-	store(&mailbox->stage, 2);
-	start_harts();
-	serve();
+	shape_memory();
+	mailbox->tree = tree;
+	store(&mailbox->stage, 1);
+	serve(1);
 }
 
 void hart_run(void)
 {
 	trap_init();
 	cpu_set_online((unsigned)this_cpu()->number);
-	serve();
+	serve(now + 1);
 }

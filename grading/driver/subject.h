@@ -1,0 +1,17 @@
+// subject.h: what the driver needs of a subject, a part of the memory manager that is judged: how its calls are made.
+//
+// Calls number CALL_GROUP * n to CALL_GROUP * n + 31 are those of subject n in the list SUBJECTS (main.c); group 0 is the driver's own.
+#pragma once
+
+#include "grading/driver/mailbox.h"
+
+struct subject {
+	// Before the call is made and counted: ODD_ bits of what is wrong already. May be NULL.
+	uint32_t (*before)(const struct call *call, const uint64_t *slot);
+	// Makes the call; `slot` is the call's own in the table of slots, which it does not change. Returns the call's value.
+	uint64_t (*perform)(const struct call *call, const uint64_t *slot);
+	// After it: keeps the value in the slot, where it belongs there. May be NULL.
+	void (*after)(const struct call *call, uint64_t *slot, uint64_t value);
+};
+
+extern const struct subject subject_pages;
