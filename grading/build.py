@@ -56,7 +56,7 @@ class Tree:
     """A copy of what the kernel is built from, in a folder that goes away with it."""
 
     def __init__(self, sandbox=None):
-        self.sandbox, self.top, self.directory, self.changed = sandbox, TOP, None, False
+        self.sandbox, self.top, self.directory, self.files = sandbox, TOP, None, set()   # files: those that are the submission's
 
     def __enter__(self):
         return self
@@ -83,6 +83,7 @@ class Tree:
     def put(self, name, data):
         self._copy()
         (self.top / name).write_bytes(data)
+        self.files.add(name)
 
     def patch(self, patches):
         for patch in patches:
@@ -91,6 +92,7 @@ class Tree:
             for name in re.findall(r"^(?:---|\+\+\+) (\S+)", text, re.M):
                 if not re.fullmatch(r"[ab]/mm/[\w-]+\.[ch]", name):
                     raise DoesNotBuild(f"{patch}: {name} is not a file of mm/")
+                self.files.add(name[2:])
             done = subprocess.run(["patch", "-p1", "-s", "-f"], input=text, cwd=self.top, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise DoesNotBuild("the patch does not fit: " + done.stdout + done.stderr)
@@ -112,10 +114,13 @@ class Tree:
             raise DoesNotBuild((done.stdout + done.stderr)[-4000:])
         return str(self.top / KERNEL)
 
-    def source_line(self, function):
-        """file:line of a function's definition, as the submission has it."""
+    def place_of(self, functions):
+        """[file, line, function] of the first of these functions (words) that stands in a file of the submission's; of the first, else."""
+        places = {}
         for path in sorted((self.top / "mm").glob("*.c")):
             for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-                if re.match(rf"[a-z][\w *]*\b{re.escape(function)}\(", line) and not line.endswith(";"):
-                    return f"mm/{path.name}:{number}"
-        return None
+                found = re.match(r"[a-z][\w *]*\b(\w+)\(", line)
+                if found and not line.endswith(";") and found.group(1) in functions.split():
+                    places.setdefault((f"mm/{path.name}" in self.files, found.group(1)), [f"mm/{path.name}", number, found.group(1)])
+        wanted = [(own, function) for own in (True, False) for function in functions.split()]
+        return next((places[key] for key in wanted if key in places), None)

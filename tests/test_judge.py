@@ -31,7 +31,7 @@ def heading(path):
 
 def expect_built(name, result):
     """A patch that does not fit the tree any more would fail every check, and prove nothing."""
-    expect_that("compile" not in (result["voided"] or ""), f"{name}: {result['checks'][0].get('explanation')}")
+    expect_that("compile" not in (result["voided"] or ""), f"{name}: {result['checks'][0].get('failure')}")
 
 
 def judged(*arguments):
@@ -51,7 +51,7 @@ def judged(*arguments):
 def right_kernel_passes_all_checks(engine, harts, seed):
     scenarios = [f"{name} {engine}" for name in ("pages.alone", "pages.holes", "pages.harts", "pages.misuse", "pages.costs")]
     result = judged(*scenarios, "--harts", str(harts), "--seed", str(seed))
-    lost = [f"{check['name']}: {check['explanation']}" for check in result["checks"] if check["status"] != "passed"]
+    lost = [f"{check['name']}: {check['failure']}" for check in result["checks"] if check["status"] != "passed"]
     expect_that(not lost, "\n".join(lost))
 
 
@@ -69,8 +69,8 @@ def fault_is_caught(name):
         if not caught and races and seed != 3 and WHOLE:
             continue   # a rare race: once in three seeds is enough
         expect_that(caught, f"seed {seed}: {told['what']} {told['caught by']} does not fail, but {', '.join(failed) or 'nothing'}")
-        text = caught[0]["explanation"]
-        expect_that("expected:" in text and "look at:" in text, f"an explanation that explains nothing:\n{text}")
+        told = caught[0]["failure"]
+        expect_that(told["expected"] and told["actual"] and told["place"], f"an explanation that explains nothing: {told}")
         if races:
             break
 
@@ -85,7 +85,8 @@ def attack_gains_nothing(name):
     most = {"tampered": 0, "*": 2}.get(told["caught by"], 3)
     passed = [check["name"] for check in result["checks"] if check["status"] == "passed"]
     expect_that(len(passed) <= most, f"{name} passes {', '.join(passed)}")
-    expect_that(all(check.get("explanation") for check in result["checks"] if check["status"] != "passed"), "a failed check without a word")
+    expect_that(all(check["failure"]["why"] or check["failure"]["actual"] for check in result["checks"] if check["status"] != "passed"),
+                "a failed check without a word")
 
 
 @test()
@@ -94,7 +95,7 @@ def kernel_that_does_not_compile_is_judged():
         os.mkdir(os.path.join(directory, "mm"))
         pathlib.Path(directory, "mm/page_buddy.c").write_text("this is no C\n", encoding="utf-8")
         result = judged("--files", directory, "pages.alone")
-    expect_that("page_buddy.c" in result["checks"][0]["explanation"], json.dumps(result["checks"][0], indent=1))
+    expect_that("page_buddy.c" in result["checks"][0]["failure"]["said"], json.dumps(result["checks"][0], indent=1))
     expect_that(all(check["status"] == "failed" for check in result["checks"]), json.dumps(result, indent=1))
 
 
@@ -104,4 +105,4 @@ def patch_on_other_files_is_refused():
         path = pathlib.Path(directory, "makefile.patch")
         path.write_text("--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-# Quire\n+all:; touch /tmp/owned\n", encoding="utf-8")
         result = judged("--patch", str(path), "pages.alone")
-    expect_that("not a file of mm/" in result["checks"][0]["explanation"], str(result["checks"][0]))
+    expect_that("not a file of mm/" in result["checks"][0]["failure"]["said"], str(result["checks"][0]))

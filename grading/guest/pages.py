@@ -18,33 +18,35 @@ MIB = 1 << 20
 
 # check: (the invariant in a sentence, where to look)
 CHECKS = {
-    "start": ("page_init takes over the memory that memblock has free, and returns true.", "page_init"),
-    "range": ("Each block lies wholly in RAM.", "page_alloc"),
-    "aligned": ("A block of 2^order pages starts at a multiple of its size.", "page_alloc"),
-    "disjoint": ("No page belongs to two blocks at the same time.", "page_alloc"),
-    "reserved": ("What was reserved before page_init (firmware, kernel, device tree, holes) is never handed out.", "page_init"),
-    "contents": ("Nobody but its owner writes to a block while it is in use.", "page_alloc"),
-    "zero": ("PAGE_ZERO gives memory of which every byte is zero, also where it was used before.", "page_alloc"),
-    "dma": ("PAGE_DMA gives memory below the DMA limit only.", "page_alloc"),
-    "edges": ("An order above PAGE_MAX_ORDER is refused, whatever the flags.", "page_alloc"),
-    "all-memory": ("Every free page can be allocated, but for at most 24 bytes of records a page.", "page_init"),
-    "refusal": ("Memory is refused only when no aligned run of free pages is left that fits.", "page_alloc"),
-    "reserve": ("Without PAGE_ATOMIC a zone keeps its reserve; with it the reserve can be had to the last page.", "page_alloc"),
+    "start": ("page_init takes over the memory that memblock has free, and returns true.", "page_init add"),
+    "range": ("Each block lies wholly in RAM.", "page_alloc take find"),
+    "aligned": ("A block of 2^order pages starts at a multiple of its size.", "page_alloc take find find_words add"),
+    "disjoint": ("No page belongs to two blocks at the same time.", "page_alloc take detach"),
+    "reserved": ("What was reserved before page_init (firmware, kernel, device tree, holes) is never handed out.", "page_init add"),
+    "contents": ("Nobody but its owner writes to a block while it is in use.", "page_alloc fill_block"),
+    "zero": ("PAGE_ZERO gives memory of which every byte is zero, also where it was used before.", "page_alloc fill_block"),
+    "dma": ("PAGE_DMA gives memory below the DMA limit only.", "page_alloc take_from_zones"),
+    "edges": ("An order above PAGE_MAX_ORDER is refused, whatever the flags.", "page_alloc take"),
+    "all-memory": ("Every free page can be allocated, but for at most 24 bytes of records a page.", "page_init add"),
+    "refusal": ("Memory is refused only when no aligned run of free pages is left that fits.",
+                "page_alloc take find find_words take_from_zones"),
+    "reserve": ("Without PAGE_ATOMIC a zone keeps its reserve; with it the reserve can be had to the last page.",
+                "page_alloc zone_take take_any"),
     "coalesce": ("When everything was given back, in any order, the largest blocks can be allocated again, as many as before.",
-                 "page_free"),
-    "lost": ("After many rounds of use every page can still be allocated.", "page_free"),
+                 "page_free merge give paint"),
+    "lost": ("After many rounds of use every page can still be allocated.", "page_free give take"),
     "counts": ("page_free_count and page_total_count tell the number of pages; page_is_allocated and page_order tell the truth.",
-               "page_free_count"),
+               "page_free_count count"),
     "references": ("page_share adds a reference, page_free drops one, and only the last one frees the block.", "page_share"),
     "leaves": ("A call leaves interrupts as it found them and no lock held.", "page_alloc"),
-    "double-free": ("Freeing a page that is free already is noticed at that call.", "page_free"),
-    "free-inside": ("Freeing a page inside a block is noticed at that call.", "page_free"),
-    "free-misaligned": ("Freeing an address inside a page is noticed at that call.", "page_free"),
-    "free-foreign": ("Freeing memory that page_init did not take over is noticed at that call.", "page_free"),
-    "harts": ("Any number of harts may call at the same time: no block is given out twice, none is lost.", "page_alloc"),
-    "cost-page": ("A single page costs at most three times the instructions that it costs in the reference.", "page_alloc"),
-    "cost-block": ("A block costs at most three times the instructions that it costs in the reference.", "page_alloc"),
-    "cost-growth": ("With four times the memory a call costs at most twice what growth there is in the reference.", "page_alloc"),
+    "double-free": ("Freeing a page that is free already is noticed at that call.", "block_of misuse page_free"),
+    "free-inside": ("Freeing a page inside a block is noticed at that call.", "block_of misuse page_free"),
+    "free-misaligned": ("Freeing an address inside a page is noticed at that call.", "block_of misuse page_free"),
+    "free-foreign": ("Freeing memory that page_init did not take over is noticed at that call.", "block_of misuse page_free"),
+    "harts": ("Any number of harts may call at the same time: no block is given out twice, none is lost.", "page_alloc take_any take"),
+    "cost-page": ("A single page costs at most three times the instructions that it costs in the reference.", "page_alloc take"),
+    "cost-block": ("A block costs at most three times the instructions that it costs in the reference.", "page_alloc take find"),
+    "cost-growth": ("With four times the memory a call costs at most twice what growth there is in the reference.", "page_alloc take find"),
 }
 
 
@@ -367,22 +369,32 @@ def cost_plan(run):
 
 
 def costs(verdicts, scenario, options):
-    sizes, found = (24 * MIB, 96 * MIB), {}
-    for who, elf in (("submission", options.elf), ("reference", options.reference)):
+    sizes = (24 * MIB, 96 * MIB)
+
+    def measure(elf):
+        found = {}
         for size in sizes:
             rng = random.Random(f"{options.seed} costs")
             with Guest(elf, rng, size, 1, scenario.variant, icount=True) as guest:
-                run = PagesRun(f"{scenario.text}, {size // MIB} MiB, {who}", verdicts, guest, "cost-page")
-                if not verdicts.attempt(run, lambda r: found.__setitem__((who, size), cost_plan(r))):
-                    return False
+                run = PagesRun(f"{scenario.text}, {size // MIB} MiB", verdicts, guest, "cost-page")
+                if not verdicts.attempt(run, lambda r: found.__setitem__(str(size), cost_plan(r))):
+                    return None
+        return found
+
+    mine = measure(options.elf)
+    if not mine:
+        return False
+    theirs = options.reference.costs(scenario, measure)
+    small, large = map(str, sizes)
     for check, what in (("cost-page", "page"), ("cost-block", "block")):
-        mine, theirs = found["submission", sizes[0]][what], found["reference", sizes[0]][what]
-        verdicts.measured[f"{scenario.text}: {check}"] = {"instructions": round(mine, 1), "reference": round(theirs, 1)}
-        if mine > 3 * theirs + 20:
-            verdicts.fail(Violation(check, f"at most {3 * theirs + 20:.0f} instructions a call", f"{mine:.0f}; reference: {theirs:.0f}"))
+        cost, most = mine[small][what], 3 * theirs[small][what] + 20
+        verdicts.measured[f"{scenario.text}: {check}"] = {"instructions": round(cost, 1), "reference": round(theirs[small][what], 1)}
+        if cost > most:
+            verdicts.fail(Violation(check, f"at most {most:.0f} instructions a call",
+                                    f"{cost:.0f}; reference: {theirs[small][what]:.0f}"))
     worst = 0
     for what in ("page", "block"):
-        growth = [max(found[who, sizes[1]][what], 1) / max(found[who, sizes[0]][what], 1) for who in ("submission", "reference")]
+        growth = [max(found[large][what], 1) / max(found[small][what], 1) for found in (mine, theirs)]
         worst = max(worst, growth[0] / growth[1])
         verdicts.measured[f"{scenario.text}: growth-{what}"] = {"factor": round(growth[0], 2), "reference": round(growth[1], 2)}
     if worst > 2:

@@ -1,7 +1,7 @@
 """Scenarios by name: "pages.alone stack" is the scenario `alone` of the subject `pages`, whose engine is then `stack`.
 
 A subject is a module of this folder with
-    CHECKS      check: (the invariant in a sentence, the function where to look)
+    CHECKS      check: (the invariant in a sentence, functions where to look: the first that the submission has is named)
     ENOUGH      check: how often it must have been looked at for a pass; who refuses everything breaks no rule
     SCENARIOS   name: the checks that it must have come through with
     VARIANTS    engines, heaps: the first is taken where none is named

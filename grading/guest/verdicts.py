@@ -67,16 +67,15 @@ class Verdicts:
         violation = Violation(run.now, expected, str(ended), None, ended.running[0] if ended.running else None)
         if run.now not in self.failures:
             self.fail(violation, run)
-            self.failures[run.now]["detail"] = ended.detail
+            self.failures[run.now]["said"] = ended.detail
 
     def _explain(self, violation, run):
         model = run.model if run else None
-        told = {"scenario": run.name if run else "costs", "expected": violation.expected, "actual": violation.actual, "detail": ""}
-        calls = []
+        told = {"scenario": run.name if run else "costs", "expected": violation.expected, "actual": violation.actual, "said": "",
+                "calls": [], "map": ""}
         if model:
-            calls = [model.describe(call) for call in self._until(model.history, violation.call)][-6:]
+            told["calls"] = [model.describe(call) for call in self._until(model.history, violation.call)][-6:]
             told["map"] = model.map_around(violation.address)
-        told["calls"] = calls
         return told
 
     @staticmethod
@@ -96,29 +95,20 @@ class Verdicts:
             return "not reached"
         return "passed" if self.examined[check] >= self.enough.get(check, 0) else "not reached"
 
-    def _text(self, check, submission):
+    def _failure(self, check, submission):
+        """What the reader needs: expected, actual, calls, map, said, place; or why nothing is known."""
+        told = self.voided[2] if self.voided else self.failures.get(check)
+        why, detail = "", ""
         if self.voided:
-            why = "\n".join(filter(None, (f"No evidence counts: {self.voided[0]}.", self.voided[1])))
-            return why + ("\n" + self._parts(check, self.voided[2], submission) if self.voided[2] else "")
-        told = self.failures.get(check)
-        if not told:
-            why = "; ".join(self.stops.values()) or "too few cases were seen"
-            return f"Nothing is known of it: {why}."
-        return self._parts(check, told, submission)
-
-    def _parts(self, check, told, submission):
-        function = self.told[check][1]
-        line = submission.source_line(function)
-        parts = [f"expected: {told['expected']}", f"actual:   {told['actual']}"]
-        if told["calls"]:
-            parts += ["the last calls:"] + [f"  {call}" for call in told["calls"]]
-        if told.get("map"):
-            parts += ["memory there:", told["map"]]
-        if told["detail"]:
-            parts += ["what the guest said (no evidence):" if "harts are in" not in told["detail"] else "stopped in:"]
-            parts += ["  " + text for text in told["detail"].splitlines()]
-        parts.append(f"look at: {function}" + (f", {line}" if line else ""))
-        return "\n".join(parts)
+            why, detail = f"no evidence counts: {self.voided[0]}", self.voided[1]
+        elif not told:
+            why = "nothing is known of it: " + ("; ".join(self.stops.values()) or "too few cases were seen")
+        failure = {"why": why, "expected": "", "actual": "", "calls": [], "map": "", "said": detail, "scenario": "", "place": None}
+        if told:
+            failure |= told
+            functions = self.told[check][1]
+            failure["place"] = submission.place_of(functions) or [None, None, functions.split()[0]]
+        return failure
 
     def result(self, submission):
         """One entry a check, failures first, in the order in which they came up."""
@@ -128,7 +118,6 @@ class Verdicts:
             status = self._status(name)
             entry = {"name": name, "status": status, "invariant": self.told[name][0], "examined": self.examined[name]}
             if status != "passed":
-                entry["explanation"] = self._text(name, submission)
-                entry["evidence"] = self.failures.get(name, {})
+                entry["failure"] = self._failure(name, submission)
             checks.append(entry)
         return {"checks": checks, "voided": self.voided[0] if self.voided else None, "measured": self.measured}
