@@ -3,6 +3,12 @@
 import textwrap
 
 
+def no_failure():
+    """A failure's fields: why nothing is known, or what was expected and seen; the calls that led there; a map of the memory around the
+    place; what was said, which is no evidence; the scenario; place: [file, line, function] of the submission's, and that line."""
+    return {"why": "", "expected": "", "actual": "", "calls": [], "map": "", "said": "", "scenario": "", "place": None, "line": ""}
+
+
 def field(name, text, width):
     lines = textwrap.wrap(text, width - 10) or [""]
     return [f"{name if i == 0 else '':9} {line}" for i, line in enumerate(lines)]

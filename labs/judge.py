@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -28,51 +29,93 @@ def digest(*parts):
     return total.hexdigest()[:24]
 
 
-def run_compiler(command, top, output):
+def plainly(command, cwd, env=None, seconds=None):
+    """Runs a command; a sandbox's run does the same for code of strangers (grading/sandbox.py)."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", env=dict(os.environ, **(env or {})),
+                          timeout=seconds, check=False)
+    done.stopped = ""
+    return done
+
+
+def run_compiler(run, command, top, output):
     """Into a file beside the output first: another process or thread may be building the same."""
     part = f"{output}.{os.getpid()}.{threading.get_ident()}"
-    result = subprocess.run([*command, "-o", part], cwd=top, capture_output=True, text=True)
-    if result.returncode:
-        raise DoesNotCompile(result.stderr)
+    done = run([*command, "-o", part], cwd=top, seconds=120)
+    if done.stopped or done.returncode:
+        raise DoesNotCompile(f"the compiler was stopped: {done.stopped}\n{done.stderr}" if done.stopped else done.stderr)
     os.replace(part, output)
 
 
-def build(lab, top, compiler, flags, cache):
-    """The path of the check program."""
+def build(lab, top, compiler, flags, cache, run=plainly, made=None, given=None, more=()):
+    """The path of the check program. `run` compiles what the student wrote and links it, into the folder `made` (else the cache, too), with
+    copies of all else in the folder `given`. `more`: sources of further checks."""
     top, cache = pathlib.Path(top), pathlib.Path(cache).resolve()
     cache.mkdir(parents=True, exist_ok=True)
+    made = pathlib.Path(made) if made else cache
     folder = f"labs/{lab.folder.name}"
     patterns = [*lab.link, f"{folder}/*.c"]
-    sources = sorted({str(path.relative_to(top)) for pattern in patterns for path in top.glob(pattern)})
+    sources = sorted({str(path.relative_to(top)) for pattern in patterns for path in top.glob(pattern)}) + [str(path) for path in more]
     headers = [path for pattern in ("mm/*.h", "mm/host/*.h", "labs/host/*.h", f"{folder}/*.h") for path in sorted(top.glob(pattern))]
     common = digest(compiler, *flags, *(path.read_bytes() for path in headers))
     missing, objects = [], []
     for source in sources:
+        students = source in lab.files
         extra = ["-Wconversion"] if source.count("/") == 1 else []   # mm's own, as everywhere
-        made = cache / f"{digest(common, source, (top / source).read_bytes())}.o"
-        objects.append(str(made))
-        if not made.exists():
-            missing.append(([compiler, *flags, *extra, f"-fdebug-prefix-map={top.resolve()}=.", "-c", source], top, str(made)))
+        extra += ["-I."] if source.startswith("/") else []           # further checks stand elsewhere
+        target = (made if students else cache) / f"{digest(common, source, (top / source).read_bytes())}.o"
+        objects.append(str(target))
+        if not target.exists():
+            command = [compiler, *flags, *extra, f"-fdebug-prefix-map={top.resolve()}=.", "-c", source]
+            missing.append((run if students else plainly, command, top, str(target)))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(lambda job: run_compiler(*job), missing))
     objects += sorted(str(path.resolve()) for pattern in patterns for path in top.glob(f"prebuilt/host/{pattern}.o"))
-    program = cache / f"check-{digest(*objects)}"
+    program = made / f"check-{digest(*objects)}"
+    if given:
+        objects = [shutil.copy(path, given) if made not in pathlib.Path(path).parents else path for path in objects]
     if not program.exists():
-        run_compiler([compiler, *flags, "-Wl,--wrap=page_alloc", *objects], top, str(program))
+        run_compiler(run, [compiler, *flags, "-Wl,--wrap=page_alloc", *objects], top, str(program))
     return str(program)
 
 
-def run(program, top, seed, names=()):
-    """What the program reports: {check: report}."""
-    environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1")
-    with tempfile.TemporaryDirectory(prefix="quire-") as directory:
-        out = os.path.join(directory, "out")
-        result = subprocess.run([program, "--seed", str(seed), "--out", out, *names], cwd=top, env=environment, capture_output=True,
-                                text=True, errors="replace")
-        if result.returncode:
-            raise Problem(f"the checks could not be run (status {result.returncode}): {result.stderr}")
-        with open(out, encoding="ascii") as file:
-            return {report["check"]: report for report in map(json.loads, file)}
+OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:hard_rss_limit_mb=1024", "UBSAN_OPTIONS": "print_stacktrace=1"}
+RUN_SECONDS = 60   # all checks together; each has a limit of its own (labs/host/judge.c)
+
+
+def reports_in(path):
+    """{check: report}; the last one may be cut short."""
+    found = {}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    report = json.loads(line)
+                    found[report["check"]] = report
+                except (ValueError, KeyError, TypeError):
+                    continue
+    return found
+
+
+def run_checks(program, top, seed, names=(), run=plainly, folder=None):
+    """What the program reports: {check: report}. Where it is stopped, the check that it was at is to blame, and the others go on."""
+    with tempfile.TemporaryDirectory(prefix="quire-", dir=folder) as directory:
+        os.chmod(directory, 0o777)   # a sandbox's user writes there
+        out, found, left = os.path.join(directory, "out"), {}, list(names)
+        while True:
+            done = run([program, "--seed", str(seed), "--out", out, *left], cwd=top, env=OPTIONS, seconds=RUN_SECONDS)
+            found |= {check: report for check, report in reports_in(out).items() if check not in found}
+            left = [name for name in left if name not in found]
+            if not done.stopped and done.returncode == 0:
+                return found
+            if not left:
+                raise Problem(f"the checks could not be run (status {done.returncode}): {done.stopped} {done.stderr}")
+            found[left[0]] = {"check": left[0], "end": "stuck", "rule": "", "expected": "", "actual": done.stopped or "the checks were ended",
+                              "map": "", "said": "", "calls": [], "seed": seed, "line": 0, "file": ""}
+            left = left[1:]
+            if not left:
+                return found
+            if os.path.exists(out):
+                os.remove(out)
 
 
 # --- what a report says about the student's source --------------------------------------------------------------------------------
@@ -118,11 +161,15 @@ def place_in_source(lab, top, report, step):
 
 def judge(lab, top, compiler, flags, cache, seed=1, names=()):
     """[{step, check, points, possible, end, ...}] in the manifest's order, of these checks or all; raises DoesNotCompile."""
-    reports = run(build(lab, top, compiler, flags, cache), top, seed, names)
+    checks = [(step, name, points) for step, name, points in lab.checks() if not names or name in names]
+    program = build(lab, top, compiler, flags, cache)
+    return results_of(lab, top, checks, run_checks(program, top, seed, [name for _, name, _ in checks]))
+
+
+def results_of(lab, top, checks, reports):
+    """Reports, with what the manifest and the student's source add; checks: (step, name, points)."""
     results = []
-    for step, name, possible in lab.checks():
-        if names and name not in names:
-            continue
+    for step, name, possible in checks:
         report = reports.get(name)
         if not report:
             raise Problem(f"labs/{lab.folder.name}/manifest.toml names a check that there is not: {name}")

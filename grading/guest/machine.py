@@ -17,7 +17,9 @@ import subprocess
 import tempfile
 import time
 
+import sandbox
 from guest import mailbox as box
+from sandbox import load
 
 SILENT_CPU = 4.0     # seconds of processor time without progress
 SILENT_WALL = 20.0   # seconds on the wall without progress, on an idle machine
@@ -36,13 +38,6 @@ class Ended(Exception):
 
 class Broken(Exception):
     """The judge or its machine fails, not the submission."""
-
-
-def load():
-    try:
-        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    except OSError:
-        return 1.0
 
 
 def directory_for(bytes_needed):
@@ -67,7 +62,7 @@ class Guest:
         self.console, self.printed = b"", 0
         self.batches, self.half, self.kept, self.arrivals = 0, 1, None, 0
         self.running = 1   # harts that take part in batches
-        self.process = None
+        self.process, self.pids = None, []
 
     def _choose_place(self, dma_limit):
         """The mailbox's: not where the DMA limit is, or nothing would lie on both sides of it."""
@@ -103,9 +98,11 @@ class Guest:
                    "stdio", "-no-reboot", "-monitor", f"unix:{self.monitor},server=on,wait=off"]
         if self.icount:
             command += ["-icount", "shift=0,sleep=off", "-seed", "1"]
+        cell = sandbox.Sandbox([self.elf.path], [self.directory.name], trusted=not self.elf.sandboxed)
+        cell.own(self.directory.name)
         try:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                            start_new_session=True)
+            self.process = subprocess.Popen(cell.wrap(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                            **cell.identity())
         except OSError as error:
             raise Broken(f"QEMU does not start: {error}") from error
         os.set_blocking(self.process.stdout.fileno(), False)
@@ -137,12 +134,18 @@ class Guest:
     # --- waiting
 
     def _cpu(self):
-        try:
-            with open(f"/proc/{self.process.pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / TICKS
-        except (OSError, IndexError, ValueError):
-            return 0.0
+        """Seconds of processor time that QEMU has used: it may be a child of bubblewrap's child."""
+        if len(self.pids) < (3 if self.elf.sandboxed else 1):
+            self.pids = sandbox.descendants(self.process.pid)
+        total = 0
+        for pid in self.pids:
+            try:
+                with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                    fields = file.read().rpartition(")")[2].split()
+                total += int(fields[11]) + int(fields[12])
+            except (OSError, IndexError, ValueError):
+                pass
+        return total / TICKS
 
     def _drain(self):
         try:
@@ -170,12 +173,18 @@ class Guest:
             if self.process.poll() is not None:
                 if arrived():
                     return
+                if not self._was_loaded():
+                    raise Broken(f"QEMU does not start (status {self.process.returncode}): {self.message()}")
                 raise Ended("exit", f"the machine ended (QEMU's status {self.process.returncode}) {what}", self.message())
             if self._panicked():
                 self._last_words()
                 raise Ended("panic", f"the kernel panicked {what}", self.message())
             select.select([self.process.stdout], [], [], pause)
             pause = min(pause * 1.5, 0.01)
+
+    def _was_loaded(self):
+        """Whether QEMU came so far as to put the kernel into memory; if not, the submission has nothing to do with its end."""
+        return all(self.read(address, len(data)) == data for address, data in self.elf.constant) or self.word(box.STAGE) == 1
 
     def _panicked(self):
         """Before the driver parks first that word may still be dirty: there the console has to tell the same."""

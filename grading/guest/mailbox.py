@@ -55,10 +55,10 @@ class Call:
 
 
 class Elf:
-    """Segments and symbols of a 64-bit little-endian ELF file."""
+    """Segments and symbols of a 64-bit little-endian ELF file. sandboxed: a stranger's, whose machine runs in a sandbox."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, sandboxed=False):
+        self.path, self.sandboxed = path, sandboxed
         with open(path, "rb") as file:
             data = file.read()
         if data[:6] != b"\x7fELF\x02\x01":

@@ -2,6 +2,7 @@
 
 import collections
 
+from explain import no_failure
 from guest.machine import Ended
 
 
@@ -103,9 +104,9 @@ class Verdicts:
             why, detail = f"no evidence counts: {self.voided[0]}", self.voided[1]
         elif not told:
             why = "nothing is known of it: " + ("; ".join(self.stops.values()) or "too few cases were seen")
-        failure = {"why": why, "expected": "", "actual": "", "calls": [], "map": "", "said": detail, "scenario": "", "place": None}
+        failure = no_failure() | {"why": why, "said": detail}
         if told:
-            failure |= told
+            failure |= {key: value for key, value in told.items() if value or not failure[key]}
             functions = self.told[check][1]
             failure["place"] = submission.place_of(functions) or [None, None, functions.split()[0]]
         return failure
