@@ -4,8 +4,8 @@
 #   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside
 #   make gdb           the same under gdb, one terminal    make fuzz      libFuzzer targets, FUZZ_SECONDS each
 #   make -s print-qemu the command that make qemu runs     make lint      house rules; make doctor: which tools are missing
-#   make labs          which labs there are              make lab LAB=03 DIR=folder   a tree to work in; there: make check, make watch,
-#                                                        make hint STEP=3.2; make release LAB=all DEST=folder: trees to hand out
+#   make labs          which labs there are              make lab LAB=03 DIR=folder   a tree to work in; there: make check, make grade,
+#                                                        make watch, make hint STEP=3.2; make release LAB=all DEST=folder: trees to hand out
 #
 # Knobs: SMP=2 MEM=128M APPEND='heap=best_fit quiet' QEMU_EXTRA='-d int' IMAGE=my.img CHECK=0|1|2 SAN=address|undefined V=1
 
@@ -89,18 +89,18 @@ TEST_PROGRAMS := $(wildcard tests/programs/*.c)
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
 # In a student's tree: objects in the place of sources that hold other labs' answers.
-KERNEL_O += $(wildcard prebuilt/kernel$(VARIANT)/*/*.o)
+KERNEL_O += $(wildcard prebuilt/kernel$(patsubst %-judge,%,$(VARIANT))/*/*.o)
 LIB_O    += $(wildcard prebuilt/user/*/*.o)
 USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
 
 .PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE \
-	check watch hint labs lab release test-graders
+	check grade watch hint labs lab release test-graders
 
 all: kernel image
 kernel: $(KERNEL)
 image: $(IMAGE)
 
-LAB_GOALS := check watch hint labs lab release
+LAB_GOALS := check grade watch hint labs lab release
 ifeq ($(CROSS),)
 ifneq ($(filter-out qemu gdb test bench doctor setup test-graders clean lint host-tests fuzz $(LAB_GOALS),$(or $(MAKECMDGOALS),all)),)
 $(shell sh tools/doctor >&2)
@@ -286,6 +286,11 @@ LAB_BUILD = --cc $(CC_HOST) --flags $(call quote,$(HOST_FLAGS) $(WARN)) --lab $(
 
 check:
 	$(LAB_TOOL) check $(LAB_BUILD) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(call quote,$(JSON)))
+
+grade:
+	@sh tools/setup grade
+	@+python3 grading/grade . --lab $(call quote,$(LAB)) --trust --seed $(or $(SEED),1) --out build/grade
+	@echo 'build/grade/report.html is a page of it.'
 
 watch:
 	$(LAB_TOOL) watch $(LAB_BUILD)

@@ -1,10 +1,9 @@
 """A result in other forms, each made from result.json's contents alone: a page for the student, a summary for the terminal, formats of
 other graders."""
 
+import json
 import pathlib
 import xml.etree.ElementTree as xml
-
-import jinja2
 
 import explain
 import show
@@ -13,9 +12,9 @@ SIGNS = {"passed": "✓", "failed": "✗", "not reached": "–", "to write": "�
 
 
 def failures(result):
-    """Failed checks first-failure-first: the host's in the order of the steps, then the guest's in the order in which they came up."""
-    return [c for c in result["checks"] if c["status"] == "failed"] + \
-           [c for c in result["checks"] if c["status"] in ("to write", "not reached")]
+    """What was lost, first failure first: the host's in the order of the steps, then the guest's in the order in which they came up."""
+    lost = [check for check in result["checks"] if check["status"] != "passed"]
+    return sorted(lost, key=lambda check: (check["where"] != "host", check["status"] != "failed"))
 
 
 def is_hidden(check):
@@ -56,6 +55,7 @@ def terminal(result):
 
 def html(result, lab):
     """One page that needs nothing else; hints are folded away."""
+    import jinja2   # here: a terminal is enough for whoever does not have it
     here = pathlib.Path(__file__).parent
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(here), autoescape=True, trim_blocks=True, lstrip_blocks=True,
                                      undefined=jinja2.StrictUndefined)
@@ -69,7 +69,6 @@ def html(result, lab):
 # --- Gradescope: results.json of its autograders ("Autograder Specifications", Output format)
 
 def gradescope(result):
-    import json
     tests = []
     for check in result["checks"]:
         test = {"name": f"{check['step']} {check['name']}", "score": check["score"], "max_score": check["points"],

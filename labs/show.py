@@ -122,7 +122,7 @@ def show(lab, top, results, hint_command="make hint"):
             names = ", ".join(f"{r['step']} {r['check']}" for r in failures[1:])
             print("\n" + textwrap.fill(f"Also failed: {names}", width(), subsequent_indent="    "))
     elif all(r["end"] == "ok" for r in results):
-        print("\n" + paint("All is done.", "green") + " make qemu boots your kernel.")
+        print("\n" + paint("All is done.", "green") + " make grade judges your kernel in QEMU; make qemu boots it.")
     else:
         next_step(lab, top, results)
 

@@ -16,7 +16,11 @@ except ModuleNotFoundError:   # before Python 3.11
 
 TAG = re.compile(r"^// Lab (\d+)\.(\d+): ")
 # Not for students: how marks are proved, what tests the reference alone, the project's own machinery.
-LEFT_OUT = ("grading/", ".ci/", ".devcontainer/", "tests/test_labs.py", "labs/README.md")
+LEFT_OUT = ("grading/faulty/", "grading/correct/", "grading/hostile/", "grading/README.md", "tests/test_labs.py", "tests/test_judge.py",
+            "tests/test_grade.py", "tests/test_inspect.py", "labs/README.md", ".ci/", ".devcontainer/")
+
+
+PUBLIC_SEED = "1"   # the students' own; a grader takes others
 
 
 class Problem(Exception):
@@ -163,3 +167,14 @@ def prebuild(top, destination, hidden, compiler, flags):
     for name in hidden:
         run(prefix + "objcopy", "-g", "-x", f"build/user/obj/{name}.o", place("user", name))
         run(compiler, *flags, "-g0", "-c", name, "-o", place("host", name))
+
+
+def record_costs(top, destination, lab):
+    """What the reference costs under the students' seed: they do not have it to compare with."""
+    scenarios = [text for text in lab.scenarios if ".costs" in text]
+    target = pathlib.Path(destination).resolve() / "prebuilt/costs.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["python3", "grading/judge", "--seed", PUBLIC_SEED, "--record", str(target), *scenarios], cwd=top, capture_output=True,
+                          text=True, check=False)
+    if done.returncode:
+        raise Problem(f"the reference's costs cannot be measured: {done.stderr}")
