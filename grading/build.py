@@ -20,6 +20,7 @@ KERNEL = "build/kernel-judge/quire.elf"
 PARTS = ("mm", "kernel", "grading/driver", "tools", "prebuilt")
 BUILD_SECONDS = 120
 COMMAND = ("make", "-s", "-j2", "kernel", "JUDGE=1")
+LENIENT = ("WARN=-Wall",)   # a warning costs no marks
 
 
 STUDENTS = (TOP / "lab.mk").exists()   # a tree to do a lab in: without the reference, and judged where it stands
@@ -112,11 +113,11 @@ class Tree:
     def kernel(self):
         """Builds; the path of the ELF file."""
         if not self.sandbox:
-            done = subprocess.run(COMMAND, cwd=self.top, env=environment(), stdin=subprocess.DEVNULL, text=True, capture_output=True,
+            done = subprocess.run([*COMMAND, *LENIENT], cwd=self.top, env=environment(), stdin=subprocess.DEVNULL, text=True, capture_output=True,
                                   errors="replace", check=False)
         else:
             self.sandbox.own(self.top)
-            done = self.sandbox.run([*COMMAND, "CROSS=" + prefix()], cwd=self.top, seconds=BUILD_SECONDS)
+            done = self.sandbox.run([*COMMAND, *LENIENT, "CROSS=" + prefix()], cwd=self.top, seconds=BUILD_SECONDS)
             if done.stopped:
                 raise DoesNotBuild(f"the compiler was stopped: {done.stopped}\n{done.stderr[-2000:]}")
         if done.returncode:

@@ -6,9 +6,16 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
+import zlib
 
 from suite import TOP, Failure, expect_that, make, patience, test
+
+sys.path[:0] = [os.path.join(TOP, "grading"), os.path.join(TOP, "labs")]
+
+import build  # noqa: E402
+import skeleton  # noqa: E402
 
 WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
 # At least one for each kind of check; races, which show by chance, are left to `make test-graders`.
@@ -51,8 +58,7 @@ def judged(*arguments):
 def right_kernel_passes_all_checks(engine, harts, seed):
     scenarios = [f"{name} {engine}" for name in ("pages.alone", "pages.holes", "pages.harts", "pages.misuse", "pages.costs")]
     result = judged(*scenarios, "--harts", str(harts), "--seed", str(seed))
-    lost = [f"{check['name']}: {check['failure']}" for check in result["checks"] if check["status"] != "passed"]
-    expect_that(not lost, "\n".join(lost))
+    expect_all_passed(result, f"the reference with {engine}")
 
 
 @test(weight=4, cases=patches("faulty/*", SHORT))
@@ -74,6 +80,67 @@ def fault_is_caught(name):
         if races:
             break
 
+
+# --- no right solution is refused
+
+def solutions():
+    """(lab, name) of grading/correct, whose files replace those of mm/."""
+    return [(path.parent.name, path.name) for path in sorted(pathlib.Path(TOP, "grading/correct").glob("[0-9][0-9]/*")) if path.is_dir()]
+
+
+def scenarios_of(number):
+    return skeleton.find_lab(TOP, number).scenarios
+
+
+def expect_all_passed(result, what):
+    lost = [f"{check['name']}: {check['failure']}" for check in result["checks"] if check["status"] != "passed"]
+    expect_that(not lost, f"{what} is refused:\n" + "\n".join(lost))
+
+
+def accepted(number, files, what, seeds):
+    """files: {name in mm/: text}. All of the lab's scenarios at each seed; 1 to 8 harts in turn."""
+    with build.Tree() as tree:
+        for name, text in files.items():
+            tree.put(f"mm/{name}", text.encode())
+        kernel = tree.kernel()
+        for seed in seeds:
+            harts = 1 + seed % 8
+            result = judged("--kernel", kernel, "--seed", str(seed), "--harts", str(harts), *scenarios_of(number))
+            expect_all_passed(result, f"{what}, seed {seed}, {harts} harts")
+
+
+@test(weight=12, cases=solutions())
+def other_right_solution_is_accepted(number, name):
+    files = {path.name: path.read_text(encoding="utf-8") for path in pathlib.Path(TOP, "grading/correct", number, name).iterdir()}
+    accepted(number, files, f"{number}/{name}", range(1, 51) if WHOLE else (zlib.crc32(name.encode()) % 1000,))
+
+
+def renamed(text):
+    """Every static function has another name."""
+    names = set(re.findall(r"^static (?:_Noreturn |inline |__attribute__\(\(.*?\)\) )*[\w ]+?[ *](\w+)\(", text, re.M))
+    return "".join(f"#define {name} {name}_of_mine\n" for name in sorted(names)) + text
+
+
+EDITS = {
+    "unoptimized": lambda text: '#pragma GCC optimize("O0")\n' + text,
+    "renamed": renamed,
+    "one-table-more": lambda text: text + "\nextern uint64_t more_of_mine[1024];\nuint64_t more_of_mine[1024] = { 1 };\n",
+    "nothing-inline": lambda text: re.sub(r"^static (?!inline|const|struct \w+ \w+ =)(?=[\w *]+\()", "static __attribute__((noinline)) ", text,
+                                          flags=re.M),
+}
+
+
+@test(weight=12, cases=[(lab.number, edit) for lab in skeleton.find_labs(TOP) for edit in EDITS if WHOLE or edit == "unoptimized"])
+def harmless_edit_changes_nothing(number, edit):
+    lab = skeleton.find_lab(TOP, number)
+    names = [name.removeprefix("mm/") for name in lab.files if name.endswith(".c")]
+    files = {name: EDITS[edit](pathlib.Path(TOP, "mm", name).read_text(encoding="utf-8")) for name in names}
+    if edit == "one-table-more":
+        files = {name: text.replace("more_of_mine", f"more_of_{name[:-2]}") for name, text in files.items()}
+    accepted(number, files, f"lab {number}, {edit}", (1, 2, 3) if WHOLE else (1,))
+
+
+# --- no attack gains anything
 
 @test(weight=3, cases=patches("hostile/pages"))
 def attack_gains_nothing(name):

@@ -82,12 +82,15 @@ class Guest:
         return holes
 
     def __enter__(self):
-        self.directory = tempfile.TemporaryDirectory(prefix="judge-", dir=directory_for(self.memory))
+        self.directory = tempfile.TemporaryDirectory(prefix="judge-", dir=directory_for(sum(size for _, size in self.regions)))
         path = os.path.join(self.directory.name, "ram")
         dirt = self.rng.getrandbits(8 << 20).to_bytes(1 << 20, "little")
         with open(path, "wb") as file:   # memory is dirty from the first moment on
-            for _ in range(self.memory >> 20):
-                file.write(dirt)
+            file.truncate(self.memory)
+            for start, size in self.regions:
+                for at in range(start - box.RAM & -(1 << 20), start + size - box.RAM, 1 << 20):
+                    file.seek(at)
+                    file.write(dirt[:self.memory - at])
         with open(path, "r+b") as file:
             self.ram = mmap.mmap(file.fileno(), self.memory)
         self.write(self.place, box.header(self.config) + bytes(box.SLOTS * 8))

@@ -283,9 +283,7 @@ class Model:
     def learn(self):
         """Memory is exhausted: what was given out now is what there is."""
         self.managed = self.state.count(USED)
-        for page in range(self.pages):
-            if self.state[page] == FREE:
-                self.state[page] = BEYOND
+        self.state = self.state.replace(bytes([FREE]), bytes([BEYOND]))
 
     # --- for people
 
