@@ -88,9 +88,10 @@ TEST_PROGRAMS := $(wildcard tests/programs/*.c)
 
 KERNEL_O := $(patsubst %,$(KERNEL_DIR)/%.o,$(KERNEL_S) $(KERNEL_C) $(MM_C) $(SAN_C))
 LIB_O    := $(patsubst %,build/user/obj/%.o,$(LIB_S) $(LIB_C) $(MM_C))
-# In a student's tree: objects in the place of sources that hold other labs' answers.
-KERNEL_O += $(wildcard prebuilt/kernel$(patsubst %-judge,%,$(VARIANT))/*/*.o)
-LIB_O    += $(wildcard prebuilt/user/*/*.o)
+# In a student's tree: objects in the place of sources that hold other labs' answers; whoever has done those puts the sources there.
+absent = $(foreach o,$(wildcard $(1)*/*.o),$(if $(wildcard $(patsubst $(1)%.o,%,$(o))),,$(o)))
+KERNEL_O += $(call absent,prebuilt/kernel$(patsubst %-judge,%,$(VARIANT))/)
+LIB_O    += $(call absent,prebuilt/user/)
 USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
 
 .PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE \
