@@ -81,7 +81,6 @@ class Run:
         if call.value != 1:
             raise Violation(check, "page_init returns true", "it returned false", fatal=True)
         self.model.examined[check] += 1
-        self.came_through(check)
         if self.guest.harts > 1:
             self.batch([Call(box.START_HARTS)], look=False)
             self.guest.running = self.guest.harts
