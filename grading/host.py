@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
+import admit
 import build
 import judge
 from explain import no_failure
@@ -88,7 +89,9 @@ def judge_on_host(lab, tree, cache, seed, trusted, secret=None):
     with Folders(tree, trusted) as folders:
         try:
             program = judge.build(lab, tree, "gcc", FLAGS, cache, folders.compiling.run, folders.made, folders.given,
-                                  secret.sources() if secret else ())
+                                  secret.sources() if secret else (), None if trusted else Door(lab, tree, cache, folders.compiling))
+        except admit.NotAdmitted as error:
+            return not_judged(lab, checks, f"it is not linked with the checks: {error}", "")
         except judge.DoesNotCompile as error:
             reference_compiles(lab, cache)
             return not_judged(lab, checks, "it does not compile for the host", str(error)[:4000])
@@ -98,6 +101,23 @@ def judge_on_host(lab, tree, cache, seed, trusted, secret=None):
         except Problem as problem:
             return not_judged(lab, checks, str(problem), "")
     return [entry(lab, tree, step, result) for (step, _, _), result in zip(checks, results)]
+
+
+class Door:
+    """Lets in what could be a part of the memory manager (admit.py), by its symbols and by what the preprocessor makes of its text."""
+
+    def __init__(self, lab, tree, cache, box):
+        self.lab, self.tree, self.cache, self.box = lab, tree, cache, box
+
+    def __call__(self, own, others):
+        reference = []
+        judge.build(self.lab, build.TOP, "gcc", FLAGS, self.cache, admit=lambda theirs, _: reference.extend(theirs))
+        admit.admit_objects(own, others, reference)
+        for file in self.lab.files:
+            done = self.box.run(["gcc", *FLAGS, "-E", "-P", file], cwd=self.tree, seconds=20)
+            if done.stopped or done.returncode:
+                raise admit.NotAdmitted(f"{file}: the preprocessor was stopped: {done.stopped or done.stderr}")
+            admit.admit_text(file, done.stdout)
 
 
 def reference_compiles(lab, cache):

@@ -16,11 +16,12 @@ import zipfile
 
 from suite import TOP, Failure, expect_that, make, patience, test
 
-sys.path[:0] = [os.path.join(TOP, "grading"), os.path.join(TOP, "labs")]
+sys.path[:0] = [os.path.join(TOP, name) for name in ("grading", "grading/hostile", "labs")]
 
 import sandbox  # noqa: E402
 import skeleton  # noqa: E402
 import submission  # noqa: E402
+import submissions  # noqa: E402
 
 LAB = "03"
 FILE = "mm/page_buddy.c"
@@ -151,6 +152,58 @@ def hidden_checks_and_seeds():
         expect_that(other["seed"] != with_secret["seed"], "two submissions have the same seed")
         write(os.path.join(secret, "hidden.toml"), "[check]\nlate = 5\n")
         expect_that("hidden.toml" in grade(at, "--lab", LAB, "--out", at, "--hidden", secret, status=2), "a wrong hidden.toml is taken")
+
+
+# --- submissions that attack (grading/hostile/submissions.py)
+
+WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
+SHORT = ("exits-early", "own-system-call", "own-fail", "includes-passwd", "includes-zero", "hangs", "wild-pointer")
+
+
+@test(weight=12, cases=[name for name in submissions.ATTACKS if WHOLE or name in SHORT])
+def attack_on_the_grader_gains_nothing(name):
+    """Not a point, no trace on the machine, and an explanation that says what it was."""
+    what, _, _, word = submissions.ATTACKS[name]
+    skeleton_text = skeleton.with_holes(ANSWER.decode(), skeleton.find_lab(TOP, LAB))
+    with folder() as at:
+        write(os.path.join(at, FILE), submissions.make(name, skeleton_text))
+        result, files, said = graded(at)
+        expect_that(result["score"] == 0, f"{name} ({what}) gains {result['score']} points:\n{said}")
+        told = json.dumps([check["failure"] for check in result["checks"] if check["where"] == "host"])
+        expect_that(word in told, f"{name} ({what}) is not told as {word!r}:\n{said}")
+        expect_that("root:" not in "".join(files.values()), f"{name}: a file of this machine is in what is written")
+
+
+@test(weight=12)
+def other_files_of_a_submission_are_ignored():
+    """A right answer with a Makefile, a linker script, checks, headers and hooks beside it is a right answer, and nothing of them runs."""
+    with folder() as at:
+        write(os.path.join(at, FILE), ANSWER)
+        touched = os.path.join(at, "touched")
+        for name, text in (("Makefile", f"$(shell touch {touched})\nall:\n"), ("lab.mk", f"$(shell touch {touched})\n"),
+                           ("kernel/boot/kernel.ld", "nonsense"), ("labs/03-buddy/manifest.toml", "floor = 100"),
+                           ("labs/03-buddy/check.c", "int main(void) { return 0; }"), ("mm/page.h", "#error mine"),
+                           ("mm/page.c", "#error mine"), ("grading/grade", f"#!/bin/sh\ntouch {touched}\n"), (".gdbinit", "shell false"),
+                           ("-rf", ""), ("mm/page_buddy.c.patch", "")):
+            write(os.path.join(at, name), text)
+        result, _, said = graded(at)
+        expect_that(result["score"] == 100 and list(result["files"]) == [FILE], said)
+        expect_that(not os.path.exists(touched), "something of the submission was run")
+
+
+@test(weight=25, cases=["none", "same"])
+def lazy_allocator_gets_almost_nothing(kind):
+    """One that refuses everything, and one that always gives the same block."""
+    body = {"none": "\t(void)zone;\n\t(void)order;\n\treturn FRAME_NONE;", "same": "\t(void)order;\n\treturn zone->first;"}[kind]
+    lines = ANSWER.decode().splitlines()
+    take = next(f for f in skeleton.tagged_functions(ANSWER.decode()) if f.name == "take")
+    lines[take.opens + 1:take.closes] = [body]
+    with folder() as at:
+        write(os.path.join(at, FILE), "\n".join(lines) + "\n")
+        result, _, said = graded(at)
+        earned = {check["name"] for check in result["checks"] if check["score"]}
+        # What is right without take keeps its points: how memory is cut into blocks, and their count.
+        expect_that(earned <= {"cut", "holes", "report", "edges", "start", "range", "aligned"} and result["score"] <= 16, f"{earned}\n{said}")
 
 
 # --- the grader's own failures

@@ -136,13 +136,13 @@ def faults_are_caught_by_their_checks(number):
 def other_correct_solutions_get_full_marks(number):
     lab = lab_of(number)
     solutions = [path for path in sorted(pathlib.Path(TOP, "grading/correct", number).iterdir()) if path.is_dir()]
-    expect_that(len(solutions) >= 2, "two solutions that differ from the reference, at least")
+    expect_that(len(solutions) >= 3, "three solutions that differ from the reference, at least")
     for solution in solutions:
         with tempfile.TemporaryDirectory(prefix="quire-") as tree:
             copy_of_reference(lab, tree)
             for file in solution.iterdir():
                 shutil.copy(file, os.path.join(tree, "mm", file.name))
-            for seed in (1, 2):
+            for seed in range(1, 51 if os.environ.get("QUIRE_GRADERS") == "whole" else 3):
                 results = judged(lab, tree, seed)
                 expect_that(all(r["end"] == "ok" for r in results), f"{solution.name}, seed {seed}:\n{in_words(results)}")
 

@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 # check: (the invariant in a sentence, where to look)
 CHECKS = {
-    "start": ("page_init takes over the memory that memblock has free, and returns true.", "page_init add"),
+    "start": ("page_init takes over the memory that memblock has free, returns true, and a page can be had.", "page_init add"),
     "range": ("Each block lies wholly in RAM.", "page_alloc take find"),
     "aligned": ("A block of 2^order pages starts at a multiple of its size.", "page_alloc take find find_words add"),
     "disjoint": ("No page belongs to two blocks at the same time.", "page_alloc take detach"),
@@ -57,6 +57,13 @@ class PagesRun(Run):
         self.guest.boot()
         self.model = Model(self.guest)
         self.start_pages()
+        page = self.alloc()
+        self.batch([page])
+        if not page.value:
+            raise Violation("start", "a page of the memory that page_init took over", "page_alloc gives none", call=page)
+        self.batch([Call(FREE_OP, slot=page.slot)])
+        self.reclaim()
+        self.came_through("start")
 
     # --- pieces of plans
 

@@ -362,8 +362,12 @@ static uint64_t cost(uint32_t size)
 	uint64_t best = UINT64_MAX;
 	zone_of_one(0, size);
 	uint32_t *taken = malloc(size * sizeof *taken);
-	for (uint32_t i = 0; i < size; i++)
+	for (uint32_t i = 0; i < size; i++) {
 		taken[i] = buddy->take(&frames.zone, 0);
+		REQUIRE(taken[i] < size && frames.shadow[taken[i]] == FREE, taken[i], "Every frame is handed out once.",
+			"a frame that is free", SAY("frame %u", taken[i]));
+		frames.shadow[taken[i]] = TAKEN;
+	}
 	for (uint32_t i = 0; i < size; i++)
 		if (taken[i] % 2)
 			buddy->give(&frames.zone, taken[i], 0);

@@ -23,7 +23,7 @@
 #define MAP   1600
 
 static struct shared { // with the child
-	enum { RUNS, FAILED, HOLE, STUCK } end;
+	enum { RUNS, FAILED, HOLE, STUCK, PASSED } end;
 	char rule[TEXT], expected[TEXT], actual[TEXT], file[TEXT], map[MAP];
 	int line;
 	uint64_t place;
@@ -183,9 +183,9 @@ static void print_file(FILE *out, const char *name, int file) // its first bytes
 
 static void report(FILE *out, const char *name, int status, int said)
 {
-	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0 && shared->end == RUNS;
-	const char *ends[] = { good ? "ok" : "crashed", "failed", "hole", "stuck" };
-	fprintf(out, "{\"check\": \"%s\", \"end\": \"%s\", \"line\": %d, \"seed\": %llu", name, ends[shared->end], shared->line,
+	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0 && shared->end == PASSED;
+	const char *ends[] = { "crashed", "failed", "hole", "stuck", good ? "ok" : "crashed" };
+	fprintf(out, "{\"check\": \"%s\", \"end\": \"%s\", \"line\": %d, \"seed\": %llu", name, shared->end <= PASSED ? ends[shared->end] : "crashed", shared->line,
 		(unsigned long long)seed);
 	print_string(out, "rule", shared->rule, TEXT);
 	print_string(out, "expected", shared->expected, TEXT);
@@ -203,9 +203,11 @@ static void report(FILE *out, const char *name, int status, int said)
 	fprintf(out, "]}\n");
 }
 
-static _Noreturn void child(const struct check *check, int said)
+static _Noreturn void child(const struct check *check, int said, int out)
 {
 	struct rlimit core = { 0, 0 };
+	if (out > 2)
+		close(out); // the report is the parent's to write
 	dup2(said, 1);
 	dup2(said, 2);
 	setrlimit(RLIMIT_CORE, &core);
@@ -219,6 +221,7 @@ static _Noreturn void child(const struct check *check, int said)
 	for (const char *c = check->name; *c; c++)
 		stream = (stream ^ (unsigned char)*c) * 0x100000001b3;
 	check->run();
+	shared->end = PASSED; // whoever ends the process earlier has not
 	_exit(0);
 }
 
@@ -236,7 +239,7 @@ static void judge(const struct check *check, FILE *out)
 	shared->place = NOWHERE;
 	pid_t pid = fork();
 	if (pid == 0)
-		child(check, said);
+		child(check, said, fileno(out));
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
 		perror("fork");
 		exit(2);
