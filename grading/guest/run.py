@@ -91,12 +91,8 @@ class Run:
         if call.value != 1:
             raise Violation(check, expected, "it returned false", fatal=True)
         self.model.examined[check] += 1
-<<<<<<< HEAD
-        self.came_through(check)
 
     def start_harts(self):
-=======
->>>>>>> main
         if self.guest.harts > 1:
             self.batch([Call(box.START_HARTS)], look=False)
             self.guest.running = self.guest.harts
