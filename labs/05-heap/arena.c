@@ -26,7 +26,8 @@ static void look_at(const struct live *live, size_t bytes)
 		uint64_t word;
 		memcpy(&word, (void *)(live->at + i), 8);
 		REQUIRE(word == stamp_word(live, i), live->at + i, "Nobody but its owner writes to a block while it is in use.",
-			"what the owner wrote", SAY("byte %zu of the block of %zu at %s was changed", i, live->bytes, arena_name(live->at)));
+			"what the owner wrote",
+			SAY("byte %zu of the block of %zu at %s was changed", i, live->bytes, arena_name(live->at)));
 	}
 }
 
@@ -55,8 +56,8 @@ static void require_apart(const struct live *live, const struct live *below, con
 
 static void require_size(const struct live *live)
 {
-	REQUIRE(live->usable >= live->bytes, live->at, "A block has room for all that was asked for.", SAY("usable: at least %zu", live->bytes),
-		SAY("usable = %zu", live->usable));
+	REQUIRE(live->usable >= live->bytes, live->at, "A block has room for all that was asked for.",
+		SAY("usable: at least %zu", live->bytes), SAY("usable = %zu", live->usable));
 	REQUIRE(live->usable <= live->bytes + SLACK, live->at, "What a block does not need stays free.",
 		SAY("about %zu bytes", live->bytes), SAY("usable = %zu", live->usable));
 }
@@ -189,8 +190,8 @@ bool arena_resize(void *block, size_t bytes)
 	live->usable = arena.ops->usable(arena.heap, block);
 	look_at(&before, live->usable < before.usable ? live->usable : before.usable);
 	if (!done) {
-		REQUIRE(live->usable == before.usable, live->at, "A block that cannot be resized is as it was.", SAY("usable = %zu", before.usable),
-			SAY("usable = %zu", live->usable));
+		REQUIRE(live->usable == before.usable, live->at, "A block that cannot be resized is as it was.",
+			SAY("usable = %zu", before.usable), SAY("usable = %zu", live->usable));
 		return false;
 	}
 	live->bytes = bytes;
@@ -227,7 +228,8 @@ static bool look_visited(void *context, void *block, size_t bytes, bool used)
 	const struct live *here = low < arena.count ? &arena.live[low] : NULL;
 	if (used) {
 		REQUIRE(here && here->at == at, at, WALK, "a live block", SAY("used: %zu bytes at %s", bytes, arena_name(at)));
-		REQUIRE(bytes >= here->bytes && bytes <= here->usable + SLACK, at, WALK, SAY("%zu bytes", here->usable), SAY("%zu bytes", bytes));
+		REQUIRE(bytes >= here->bytes && bytes <= here->usable + SLACK, at, WALK,
+			SAY("%zu bytes", here->usable), SAY("%zu bytes", bytes));
 		seen++;
 	} else {
 		require_apart(&live, low > 0 ? &arena.live[low - 1] : NULL, here);
@@ -268,6 +270,6 @@ void arena_expect_panic(const char *words, void *payload, const char *what)
 	snprintf(copy, sizeof copy, "%s", words);
 	for (char *word = strtok(copy, "|"); word; word = strtok(NULL, "|"))
 		named |= strstr(panic_rule, word) != NULL;
-	REQUIRE(named, (uintptr_t)payload, "A caller's mistake panics at once, with the name of the rule.", SAY("a panic that says: %s", words),
-		SAY("panic: %s", panic_rule));
+	REQUIRE(named, (uintptr_t)payload, "A caller's mistake panics at once, with the name of the rule.",
+		SAY("a panic that says: %s", words), SAY("panic: %s", panic_rule));
 }

@@ -38,7 +38,7 @@ unsigned arena_gaps(struct gap gap[GAPS_MOST])
 {
 	unsigned count = 0;
 	for (unsigned i = 0; i < arena.ranges; i++) {
-		uintptr_t at = arena.range[i].start, edge = i == 0 && arena.range[i].end <= memory + arena.bytes ? 0 : (arena.range[i].end - at) / 64;
+		uintptr_t at = arena.range[i].start, edge = i > 0 ? (arena.range[i].end - at) / 64 : 0; // records of a piece, perhaps
 		unsigned next = arena_first_above(at);
 		if (next > 0 && arena.live[next - 1].at + arena.live[next - 1].usable > at) // one that comes from the piece below
 			at = arena.live[next - 1].at + arena.live[next - 1].usable;
@@ -111,7 +111,8 @@ static void map(uint64_t place, char *to, size_t bytes)
 	char at[CELLS + 1];
 	memset(at, ' ', CELLS);
 	at[(place - map_start) / map_cell] = 0;
-	int used = snprintf(to, bytes, "from %s on, %lu bytes a sign:  [## in use  . free  - the heap's own\nshould be  %.56s\n           %s^\n",
+	int used = snprintf(to, bytes, "from %s on, %lu bytes a sign:  [## in use  . free  - the heap's own\n"
+				       "should be  %.56s\n           %s^\n",
 			    arena_name(map_start), (unsigned long)map_cell, row[0], at);
 	visits = 0;
 	if (arena.heap)
@@ -172,8 +173,9 @@ static void release(void *start, size_t bytes)
 	unsigned i = 1;
 	while (i < arena.ranges && arena.range[i].start != (uintptr_t)start)
 		i++;
-	REQUIRE(i < arena.ranges && arena.range[i].end - arena.range[i].start == bytes, (uintptr_t)start, "port_release takes back exactly what port_reserve gave.",
-		"start and size of one piece", SAY("port_release(%s, %zu)", arena_name((uintptr_t)start), bytes));
+	REQUIRE(i < arena.ranges && arena.range[i].end - arena.range[i].start == bytes, (uintptr_t)start,
+		"port_release takes back exactly what port_reserve gave.", "start and size of one piece",
+		SAY("port_release(%s, %zu)", arena_name((uintptr_t)start), bytes));
 	for (unsigned j = 0; j < arena.count; j++)
 		REQUIRE(arena.live[j].at < arena.range[i].start || arena.live[j].at >= arena.range[i].end, arena.live[j].at,
 			"A piece is given back only when nothing in it is in use.", "a piece without a live block",

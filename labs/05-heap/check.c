@@ -75,7 +75,7 @@ CHECK(sizes)
 {
 	static const char rule[] = "A size for which there is no block length is refused, and nothing has changed.";
 	judge_rule(rule);
-	arena_start(FIRST, 6000, APART);
+	arena_start(FIRST, 16000, APART);
 	arena_alloc(100, HEAP_ALIGN);
 	for (size_t less = 0; less < 16; less++) {
 		call("alloc(SIZE_MAX - %zu)", less);
@@ -148,7 +148,8 @@ static void there_and_back(unsigned way, size_t size, unsigned rare)
 	for (size_t bytes; count < 400 && arena_largest() >= (bytes = size ? size : some_size());)
 		turn[count++] = arena_alloc(bytes, HEAP_ALIGN);
 	for (unsigned i = 0; i < count; i++) { // 0: upwards, 1: downwards, 2: every second first, else at random
-		unsigned from = way == 0 ? i : way == 1 ? count - 1 - i : way == 2 ? (i * 2 < count ? i * 2 : (i - (count + 1) / 2) * 2 + 1) : i;
+		unsigned second = i * 2 < count ? i * 2 : (i - (count + 1) / 2) * 2 + 1;
+		unsigned from = way == 1 ? count - 1 - i : way == 2 ? second : i;
 		unsigned other = i + (unsigned)random_below(count - i);
 		if (way > 2) {
 			void *held = turn[i];
@@ -205,7 +206,7 @@ CHECK(coalesce)
 
 CHECK(exact)
 {
-	static const char rule[] = "A hole that is just large enough is taken as a whole, also when the rest would be too small for a block.";
+	static const char rule[] = "A hole that is just large enough is taken, as a whole when the rest would be too small for a block.";
 	judge_rule(rule);
 	for (size_t size = 100; size < 300; size += 36) {
 		for (size_t less = 0; less <= 64; less++) {
@@ -213,7 +214,8 @@ CHECK(exact)
 			void *low = arena_alloc(80, HEAP_ALIGN), *hole = arena_alloc(size, HEAP_ALIGN), *high = arena_alloc(80, HEAP_ALIGN);
 			arena_free(hole);
 			void *again = arena_alloc(size - less, HEAP_ALIGN);
-			REQUIRE(again == hole, (uintptr_t)hole, rule, SAY("the hole at %s, in which %zu bytes were", arena_name((uintptr_t)hole), size),
+			REQUIRE(again == hole, (uintptr_t)hole, rule,
+				SAY("the hole at %s, in which %zu bytes were", arena_name((uintptr_t)hole), size),
 				arena_name((uintptr_t)again));
 			arena_look();
 			arena_free(low);

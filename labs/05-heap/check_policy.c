@@ -76,7 +76,8 @@ CHECK(aligned)
 	void *block = arena_alloc(100, 4096);
 	for (unsigned i = 0; i < 10; i++)
 		arena_alloc(100, HEAP_ALIGN); // these fit below it: the shadow would complain
-	REQUIRE(arena.reserves == 0, (uintptr_t)block, "What lies below an aligned block stays free.", "blocks in the arena", "a new piece");
+	REQUIRE(arena.reserves == 0, (uintptr_t)block, "What lies below an aligned block stays free.", "blocks in the arena",
+		"a new piece");
 	while (arena.count > 0)
 		arena_free(arena_random());
 	block = arena_alloc(before, HEAP_ALIGN);
@@ -202,7 +203,8 @@ CHECK(trim)
 			arena_free(arena_random());
 		arena_trim();
 		arena_look();
-		REQUIRE(arena.reserved == 0, NOWHERE, rule, "no piece is left when nothing is in use", SAY("%zu bytes are kept", arena.reserved));
+		REQUIRE(arena.reserved == 0, NOWHERE, rule, "no piece is left when nothing is in use",
+			SAY("%zu bytes are kept", arena.reserved));
 		arena_alloc(100, HEAP_ALIGN);
 		arena_look();
 	}
@@ -235,7 +237,8 @@ CHECK(whole)
 			arena_free(arena_random());
 		arena_trim();
 		arena_look();
-		REQUIRE(arena.reserved == 0, NOWHERE, "In the end everything is given back.", "no piece is left", SAY("%zu bytes", arena.reserved));
+		REQUIRE(arena.reserved == 0, NOWHERE, "In the end everything is given back.", "no piece is left",
+			SAY("%zu bytes", arena.reserved));
 	}
 }
 
@@ -268,7 +271,8 @@ CHECK(memory)
 	for (unsigned policy = 0; policy < 4; policy++) {
 		const struct heap_ops *ops = POLICIES[policy];
 		unsigned percent = (utilisation(ops, 0) + utilisation(ops, 1) + utilisation(ops, 2)) / 3;
-		REQUIRE(percent >= least[policy], NOWHERE, rule, SAY("%s: at least %u percent, over three mixtures", ops->name, least[policy]),
+		REQUIRE(percent >= least[policy], NOWHERE, rule,
+			SAY("%s: at least %u percent, over three mixtures", ops->name, least[policy]),
 			SAY("%u percent", percent));
 	}
 }
