@@ -263,10 +263,11 @@ void arena_expect_panic(const char *words, void *payload, const char *what)
 		     SAY("a panic: %s", words), "free returned as if all were well");
 	}
 	panic_jump = NULL;
-	if (strncmp(panic_rule, "Lab ", 4) == 0)
-		port_panic(panic_rule, 0);
-	char copy[80];
+	char copy[sizeof panic_rule];
 	bool named = false;
+	memcpy(copy, panic_rule, sizeof copy);
+	if (strncmp(copy, "Lab ", 4) == 0)
+		port_panic(copy, 0);
 	snprintf(copy, sizeof copy, "%s", words);
 	for (char *word = strtok(copy, "|"); word; word = strtok(NULL, "|"))
 		named |= strstr(panic_rule, word) != NULL;

@@ -94,8 +94,8 @@ CHECK(grow)
 {
 	static const char rule[] = "A heap that is full asks port_reserve for more: in large pieces, but not for many times what it needs.";
 	judge_rule(rule);
-	for (unsigned layout = APART; layout <= DOWNWARDS; layout++) {
-		arena_start(FIRST, 8192, layout);
+	for (unsigned round = 0; round < 3; round++) {
+		arena_start(FIRST, 4096 << round, APART);
 		arena_alloc(200000, HEAP_ALIGN); // more than a piece would have by itself
 		arena_look();
 		arena_alloc(4096, HEAP_ALIGN);
@@ -120,9 +120,9 @@ CHECK(refuse)
 			;
 		arena_look();
 	}
-	for (unsigned layout = APART; layout <= DOWNWARDS; layout++) { // memory comes to its end: smaller pieces are still there
-		arena_start(FIRST, 8192, layout);
-		for (size_t bytes = 300000; bytes > 100; bytes /= 3)
+	for (unsigned round = 0; round < 3; round++) { // memory comes to its end: smaller pieces are still there
+		arena_start(FIRST, 8192, APART);
+		for (size_t bytes = 300000 + 100000 * round; bytes > 100; bytes /= 3)
 			while (arena_alloc(bytes, HEAP_ALIGN))
 				;
 		arena_look();
@@ -201,6 +201,15 @@ CHECK(coalesce)
 		arena_start(FIRST, 4096 + 16 * random_below(2000), APART);
 		for (unsigned i = 0; i < 3; i++)
 			there_and_back(3, 0, 16);
+	}
+	for (unsigned layout = UPWARDS; layout <= DOWNWARDS; layout++) { // blocks may cross from one piece into the next
+		arena_start(FIRST, 8192, layout);
+		for (unsigned i = 0; i < 60; i++)
+			arena_alloc(1 + random_below(20000), HEAP_ALIGN);
+		while (arena.count > 0) {
+			arena_free(arena_random());
+			arena_look();
+		}
 	}
 }
 
