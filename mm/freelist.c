@@ -34,12 +34,6 @@ static void mark_used(const struct freelist *list, struct block *block, size_t b
 	block->cookie = block_cookie(list, block);
 }
 
-static void wipe(struct block *block) // a header that is no header any more must not look like one
-{
-	block->bytes = 0;
-	block->cookie = 0;
-}
-
 static bool touch(const struct block *lower, const struct block *upper)
 {
 	return lower && upper && block_end(lower) == (uintptr_t)upper;
@@ -80,7 +74,6 @@ static void absorb(struct block *block)
 
 	block->bytes += above->bytes;
 	block->next = above->next;
-	wipe(above);
 }
 
 // Lab 5.1: puts a free block into the list, in address order, and merges it with free neighbours: absorb does that, where they touch.
@@ -360,7 +353,6 @@ static bool list_resize(struct heap *heap, void *payload, size_t bytes)
 		*link = above->next;
 		list->rover = holder(list, link);
 		have += above->bytes;
-		wipe(above);
 	}
 	if (have - need >= BLOCK_MIN) {
 		insert(list, block_at((uintptr_t)block + need), have - need);
