@@ -172,13 +172,21 @@ void arena_free(void *block)
 	arena.ops->free(arena.heap, block);
 }
 
+static bool is_start(uintptr_t address)
+{
+	for (unsigned i = 0; i < arena.ranges; i++)
+		if (arena.range[i].start == address)
+			return true;
+	return false;
+}
+
 bool arena_resize(void *block, size_t bytes)
 {
 	unsigned i = index_of(block), count = arena_gaps(gaps);
 	struct live *live = &arena.live[i], before = *live;
 	size_t room = live->usable;
-	for (unsigned g = 0; g < count; g++)
-		if (gaps[g].start == live->at + live->usable && gaps[g].end - gaps[g].start > SLACK)
+	for (unsigned g = 0; g < count; g++) // right above it, in the same piece
+		if (!is_start(gaps[g].start) && gaps[g].start == live->at + live->usable && gaps[g].end - gaps[g].start > SLACK)
 			room += gaps[g].end - gaps[g].start - SLACK;
 	call("resize(%s, %zu)", arena_name(live->at), bytes);
 	judge_place(live->at);
