@@ -17,8 +17,8 @@ import subprocess
 
 import judge
 
-ATTRIBUTES = set("""noinline always_inline unused used aligned packed warn_unused_result noreturn cold hot pure const malloc fallthrough nonnull
-returns_nonnull flatten leaf deprecated format may_alias optimize gnu_inline artificial alloc_size mode vector_size noclone
+ATTRIBUTES = set("""noinline always_inline unused used aligned packed warn_unused_result noreturn cold hot pure const malloc fallthrough
+nonnull returns_nonnull flatten leaf deprecated format may_alias optimize gnu_inline artificial alloc_size mode vector_size noclone
 transparent_union designated_init""".split())
 STRING = {"memcpy", "memset", "memmove", "memcmp"}
 SANITIZER = re.compile(r"__(asan_(report_|init|version|(un)?register_globals|(un)?register_elf_globals|handle_no_return"
