@@ -17,14 +17,15 @@ import subprocess
 
 import judge
 
-ATTRIBUTES = {"noinline", "always_inline", "unused", "used", "aligned", "packed", "warn_unused_result", "noreturn", "cold", "hot", "pure", "const",
-              "malloc", "fallthrough", "nonnull", "returns_nonnull", "flatten", "leaf", "deprecated", "format", "may_alias", "optimize",
-              "gnu_inline", "artificial", "alloc_size", "mode", "vector_size", "noclone", "transparent_union", "designated_init"}
+ATTRIBUTES = set("""noinline always_inline unused used aligned packed warn_unused_result noreturn cold hot pure const malloc fallthrough
+nonnull returns_nonnull flatten leaf deprecated format may_alias optimize gnu_inline artificial alloc_size mode vector_size noclone
+transparent_union designated_init""".split())
 STRING = {"memcpy", "memset", "memmove", "memcmp"}
-SANITIZER = re.compile(r"__(asan_(report_|init|version|(un)?register_globals|(un)?register_elf_globals|handle_no_return|stack_(malloc|free)_|set_shadow_"
-                       r"|option_|(un)?poison_(stack|cxx)|alloca|allocas|before_dynamic|after_dynamic|(exp_)?(load|store))|ubsan_handle_)\w*$")
-OWN = re.compile(r"(page|memblock|table|space|area|shared|heap|kmalloc|kzalloc|krealloc|kfree|kmem|slab|vmalloc|bump|freelist|fault|cache|HEAPS|"
-                 r"POISON)")
+SANITIZER = re.compile(r"__(asan_(report_|init|version|(un)?register_globals|(un)?register_elf_globals|handle_no_return"
+                       r"|stack_(malloc|free)_|set_shadow_|option_|(un)?poison_(stack|cxx)|allocas?|before_dynamic|after_dynamic"
+                       r"|(exp_)?(load|store))|ubsan_handle_)\w*$")
+OWN = re.compile(r"page|memblock|table|space|area|shared|heap|kmalloc|kzalloc|krealloc|kfree|kmem|slab|vmalloc|bump|freelist|fault|cache"
+                 r"|HEAPS|POISON")
 
 
 class NotAdmitted(judge.DoesNotCompile):

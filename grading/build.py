@@ -113,8 +113,8 @@ class Tree:
     def kernel(self):
         """Builds; the path of the ELF file."""
         if not self.sandbox:
-            done = subprocess.run([*COMMAND, *LENIENT], cwd=self.top, env=environment(), stdin=subprocess.DEVNULL, text=True, capture_output=True,
-                                  errors="replace", check=False)
+            done = subprocess.run([*COMMAND, *LENIENT], cwd=self.top, env=environment(), stdin=subprocess.DEVNULL, text=True,
+                                  capture_output=True, errors="replace", check=False)
         else:
             self.sandbox.own(self.top)
             done = self.sandbox.run([*COMMAND, *LENIENT, "CROSS=" + prefix()], cwd=self.top, seconds=BUILD_SECONDS)

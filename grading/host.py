@@ -56,8 +56,8 @@ def line_of(top, place):
 
 def not_judged(lab, checks, why, said):
     """All of them failed for the same reason, which has nothing to do with any of them."""
-    return [{"name": name, "where": "host", "step": step["id"], "status": "failed", "points": points, "score": 0, "invariant": step["title"],
-             "failure": no_failure() | {"why": why, "said": said}} for step, name, points in checks]
+    return [{"name": name, "where": "host", "step": step["id"], "status": "failed", "points": points, "score": 0,
+             "invariant": step["title"], "failure": no_failure() | {"why": why, "said": said}} for step, name, points in checks]
 
 
 class Folders:
@@ -86,7 +86,7 @@ def judge_on_host(lab, tree, cache, seed, trusted, secret=None):
     """The checks' entries, in the manifest's order. tree: a copy of the tree with the submission's files in it; secret: more checks, whose
     sources the sandbox does not see."""
     checks = lab.checks() + (secret.host_checks() if secret else [])
-    with Folders(tree, trusted) as folders:
+    with Folders(tree, trusted) as folders:   # where a submission fails as a whole, the reference must not, or we are to blame
         try:
             program = judge.build(lab, tree, "gcc", FLAGS, cache, folders.compiling.run, folders.made, folders.given,
                                   secret.sources() if secret else (), None if trusted else Door(lab, tree, cache, folders.compiling))
@@ -97,6 +97,8 @@ def judge_on_host(lab, tree, cache, seed, trusted, secret=None):
             return not_judged(lab, checks, "it does not compile for the host", str(error)[:4000])
         try:
             reports = judge.run_checks(program, tree, seed, [name for _, name, _ in checks], folders.running.run, folders.out)
+            if any(report["actual"] == judge.ENDED for report in reports.values()):
+                reference_runs(lab, cache, folders)
             results = judge.results_of(lab, tree, checks, reports)
         except Problem as problem:
             return not_judged(lab, checks, str(problem), "")
@@ -126,3 +128,12 @@ def reference_compiles(lab, cache):
         judge.build(lab, build.TOP, "gcc", FLAGS, cache)
     except judge.DoesNotCompile as error:
         raise Broken(f"the checks of lab {lab.number} do not compile with the reference either:\n{error}") from error
+
+
+def reference_runs(lab, cache, folders):
+    """The same for running them."""
+    program = shutil.copy(judge.build(lab, build.TOP, "gcc", FLAGS, cache), folders.made)
+    first = lab.checks()[0][1]
+    report = judge.run_checks(program, folders.top, 1, [first], folders.running.run, folders.out)[first]
+    if report["end"] != "ok":
+        raise Broken(f"the checks of lab {lab.number} do not run with the reference either: {report['actual']}")

@@ -159,8 +159,8 @@ class Sandbox:
     def run(self, command, cwd="/tmp", env=None, seconds=60):
         """Runs it to its end or to a limit; `seconds` are on the wall, times the machine's load. Output is text, cut at the limit."""
         environment = dict(os.environ, **(env or {})) if self.trusted else {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-        process = subprocess.Popen(self.wrap(command, cwd, env), cwd=cwd if self.trusted else "/", env=environment, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, **self.identity())
+        process = subprocess.Popen(self.wrap(command, cwd, env), cwd=cwd if self.trusted else "/", env=environment,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **self.identity())
         texts, stopped = {process.stdout: b"", process.stderr: b""}, ""
         try:
             stopped = self._watch(process, texts, time.monotonic() + seconds * load(), seconds)

@@ -48,8 +48,8 @@ def run_compiler(run, command, top, output):
 
 def build(lab, top, compiler, flags, cache, run=plainly, made=None, given=None, more=(), admit=None):
     """The path of the check program. `run` compiles what the student wrote and links it, into the folder `made` (else the cache, too), with
-    copies of all else in the folder `given`. `more`: sources of further checks. `admit` is asked before linking: (the student's objects, all
-    others)."""
+    copies of all else in the folder `given`. `more`: sources of further checks. `admit` is asked before linking: (the student's objects,
+    all others)."""
     top, cache = pathlib.Path(top), pathlib.Path(cache).resolve()
     cache.mkdir(parents=True, exist_ok=True)
     made = pathlib.Path(made) if made else cache
@@ -84,6 +84,7 @@ def build(lab, top, compiler, flags, cache, run=plainly, made=None, given=None, 
 
 
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:hard_rss_limit_mb=1024", "UBSAN_OPTIONS": "print_stacktrace=1"}
+ENDED = "the checks' process ended"
 RUN_SECONDS = 60   # all checks together; each has a limit of its own (labs/host/judge.c)
 
 
@@ -114,8 +115,8 @@ def run_checks(program, top, seed, names=(), run=plainly, folder=None):
                 return found
             if not left:
                 raise Problem(f"the checks could not be run (status {done.returncode}): {done.stopped} {done.stderr}")
-            found[left[0]] = {"check": left[0], "end": "stuck", "rule": "", "expected": "", "actual": done.stopped or "the checks were ended",
-                              "map": "", "said": "", "calls": [], "seed": seed, "line": 0, "file": ""}
+            found[left[0]] = {"check": left[0], "end": "stuck", "rule": "", "expected": "", "actual": done.stopped or ENDED, "map": "",
+                              "said": "", "calls": [], "seed": seed, "line": 0, "file": ""}
             left = left[1:]
             if not left:
                 return found

@@ -174,7 +174,7 @@ def record_costs(top, destination, lab):
     scenarios = [text for text in lab.scenarios if ".costs" in text]
     target = pathlib.Path(destination).resolve() / "prebuilt/costs.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["python3", "grading/judge", "--seed", PUBLIC_SEED, "--record", str(target), *scenarios], cwd=top, capture_output=True,
-                          text=True, check=False)
+    command = ["python3", "grading/judge", "--seed", PUBLIC_SEED, "--record", str(target), *scenarios]
+    done = subprocess.run(command, cwd=top, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Problem(f"the reference's costs cannot be measured: {done.stderr}")

@@ -125,8 +125,8 @@ EDITS = {
     "unoptimized": lambda text: '#pragma GCC optimize("O0")\n' + text,
     "renamed": renamed,
     "one-table-more": lambda text: text + "\nextern uint64_t more_of_mine[1024];\nuint64_t more_of_mine[1024] = { 1 };\n",
-    "nothing-inline": lambda text: re.sub(r"^static (?!inline|const|struct \w+ \w+ =)(?=[\w *]+\()", "static __attribute__((noinline)) ", text,
-                                          flags=re.M),
+    "nothing-inline": lambda text: re.sub(r"^static (?!inline|const|struct \w+ \w+ =)(?=[\w *]+\()", "static __attribute__((noinline)) ",
+                                          text, flags=re.M),
 }
 
 

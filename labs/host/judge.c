@@ -185,7 +185,8 @@ static void report(FILE *out, const char *name, int status, int said)
 {
 	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0 && shared->end == PASSED;
 	const char *ends[] = { "crashed", "failed", "hole", "stuck", good ? "ok" : "crashed" };
-	fprintf(out, "{\"check\": \"%s\", \"end\": \"%s\", \"line\": %d, \"seed\": %llu", name, shared->end <= PASSED ? ends[shared->end] : "crashed", shared->line,
+	const char *end = shared->end <= PASSED ? ends[shared->end] : "crashed";
+	fprintf(out, "{\"check\": \"%s\", \"end\": \"%s\", \"line\": %d, \"seed\": %llu", name, end, shared->line,
 		(unsigned long long)seed);
 	print_string(out, "rule", shared->rule, TEXT);
 	print_string(out, "expected", shared->expected, TEXT);
