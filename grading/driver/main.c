@@ -20,7 +20,11 @@
 #include "grading/driver/subject.h"
 
 static const struct subject own_calls;
-static const struct subject *const SUBJECTS[] = { &own_calls, &subject_pages };
+static const struct subject *const SUBJECTS[] = {
+	[0] = &own_calls,
+	[CALL_PAGES / CALL_GROUP] = &subject_pages,
+	[CALL_HEAPS / CALL_GROUP] = &subject_heaps,
+};
 
 static struct memblock memblock;
 static struct mailbox *mailbox;
@@ -78,13 +82,13 @@ static uint64_t start_pages(void)
 	return page_init(&memblock, &config);
 }
 
-// As kernel/boot/main.c goes on: the kernel's own page table, and vmalloc in it. Harts that start later translate through it, too.
+// As kernel/boot/main.c goes on: the kernel's own page table, and vmalloc in it. satp is the answer. Harts that start later translate through it, too.
 static uint64_t start_tables(void)
 {
 	if (kernel_map_init(&memblock.memory))
-		return false;
+		return 0;
 	translation_init(UINT32_MAX);
-	return vmalloc_init(&kernel_table, VA(MAP_VMALLOC_START), MAP_VMALLOC_BYTES);
+	return vmalloc_init(&kernel_table, VA(MAP_VMALLOC_START), MAP_VMALLOC_BYTES) ? csr_read(satp) : 0;
 }
 
 static uint64_t start_harts(void)

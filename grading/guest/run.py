@@ -79,18 +79,20 @@ class Run:
         self.start_harts()
 
     def start_tables(self, check="start"):
-        """Page table and vmalloc of the kernel as well, between the two."""
+        """The kernel's page table and vmalloc as well, between the two. The table's root, a physical address."""
         self._start(box.PAGE_INIT, check, "page_init returns true")
-        self._start(box.TABLE_INIT, check, "the kernel's page table is built, and vmalloc_init returns true")
+        satp = self._start(box.TABLE_INIT, check, "the kernel's page table is built, and vmalloc_init returns true")
         self.start_harts()
+        return (satp & (1 << 44) - 1) * box.PAGE
 
     def _start(self, op, check, expected):
         self.now = check
         call = Call(op)
         self.batch([call], look=False)
-        if call.value != 1:
+        if not call.value:
             raise Violation(check, expected, "it returned false", fatal=True)
         self.model.examined[check] += 1
+        return call.value
 
     def start_harts(self):
         if self.guest.harts > 1:
