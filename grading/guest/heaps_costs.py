@@ -1,0 +1,2 @@
+def costs(verdicts, scenario, options):
+    return True
