@@ -40,7 +40,7 @@ static uint64_t create(const struct call *call)
 
 static bool can_stamp(uint64_t block, uint64_t bytes) // the judge says what is wrong with other addresses
 {
-	bool linear = block >= (uint64_t)kernel_end && block < (uint64_t)pa_pointer(PA(MAP_LINEAR_BYTES));
+	bool linear = block >= port_linear && may_mark(block - port_linear, bytes);
 	bool mapped = block >= MAP_VMALLOC_START && block - MAP_VMALLOC_START < MAP_VMALLOC_BYTES;
 	return block % 8 == 0 && bytes >= 16 && (linear || mapped);
 }

@@ -58,13 +58,14 @@ class HeapsRun(Run):
         name = self.guest.config["heap"]
         self.model = Model(self.guest, name if name in POLICIES else None)
         self.model.root = self.start_tables("heap-start")
-        self.model.taken = self._taken()
-        self.free_before = self.count_pages()
+        taken = self._taken()
         words = struct.unpack("<2Q", name.encode().ljust(16, b"\0"))
         call = Call(CREATE, argument=arena, second=words[0], third=words[1])
-        self.batch([call], look=False)
+        self.batch([call, Call(TRIM)], look=False)   # which may also give back what caches had before
+        self.model.taken = bytes(a & b for a, b in zip(taken, self._taken()))
         pages = range(call.value, call.value + arena, box.PAGE)
-        if not call.value or call.value % box.PAGE or any(self.model.translate(page) is None for page in pages):
+        if not call.value or call.value % box.PAGE or any(self.model.translate(page) is None or
+                                                                     taken[(page - box.LINEAR - box.RAM) // box.PAGE] for page in pages):
             raise Violation("heap-start", f"a heap in an arena of {arena} bytes", f"heap_create returned 0x{call.value:x}", call=call, fatal=True)
         self.model.arena, self.model.alone_in_arena = (call.value, call.value + arena), True
         self.free_then = self.count_pages()
@@ -246,8 +247,6 @@ def alone(run):
     """One hart: every promise, exactly."""
     run.boot()
     edges(run)
-    if run.guest.config["heap"] != "slab":   # its larger blocks are pages
-        coalesce(run)
     run.now = "heap-realloc"
     for most in (200 * KIB, 200 * KIB, MIB, MIB, MIB, 3 * MIB, 3 * MIB, 500 * KIB):
         run.batch(mixture(run, 300, most))
@@ -257,10 +256,11 @@ def alone(run):
     full(run)
 
 
-def policy(run):
-    """Holes of many sizes in the arena, then requests of many sizes."""
-    run.now = "heap-policy"
+def arena(run):
+    """A heap that need not grow: holes that come and go, and which of them are taken."""
     run.boot(512 * KIB)
+    coalesce(run)
+    run.now = "heap-policy"
     rng = run.guest.rng
 
     def pairs(sizes):
@@ -356,10 +356,6 @@ ENOUGH = {"heap-range": 200, "heap-aligned": 200, "heap-disjoint": 200, "heap-co
 VARIANTS = ("first_fit", "next_fit", "best_fit", "worst_fit", "bump", "slab")
 
 
-def in_arena(run):
-    policy(run)
-
-
 def misuses(verdicts, scenario, options, rng):
     ended = True
     for check, variants in MISUSES.items():
@@ -387,4 +383,4 @@ def play(verdicts, scenario, options):
         return misuses(verdicts, scenario, options, rng)
     with machine(options, rng, options.harts if scenario.name == "harts" else 1, scenario.variant) as guest:
         run = HeapsRun(scenario.text, verdicts, guest, "heap-start")
-        return verdicts.attempt(run, {"alone": alone, "arena": in_arena, "harts": harts}[scenario.name])
+        return verdicts.attempt(run, {"alone": alone, "arena": arena, "harts": harts}[scenario.name])

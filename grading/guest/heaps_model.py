@@ -67,7 +67,7 @@ def was(call):
 
 
 def name_in(call):
-    return struct.pack("<2Q", call.second, call.third).rstrip(b"\0").decode()
+    return struct.pack("<2Q", call.second, call.third).rstrip(b"\0").decode(errors="replace")
 
 
 class Model:
