@@ -182,9 +182,11 @@ def edges(run):
     odd = [run.alloc(size) for size in (0, 2 ** 64 - 1, 2 ** 64 - 15, 2 ** 64 - 16, 2 ** 64 - 17, 2 ** 64 - 33, 2 ** 63, 2 ** 63 + 5, 1 << 40)]
     odd += [Call(ALIGNED, slot=run.slot(), argument=size, second=align) for size, align in ((8, 1 << 62), (2 ** 64 - 4096, 8192), (1 << 40, 64))]
     odd += [Call(ZEROED, slot=run.slot(), argument=0, second=count, third=size)
-            for count, size in ((2 ** 63, 2), (2 ** 32 + 1, 2 ** 32), (0, 8), (8, 0))]
+            for count, size in ((2 ** 63, 2), (2 ** 61 + 4, 8), (8, 2 ** 61 + 4), (2 ** 32 + 1, 2 ** 32), (0, 8), (8, 0))]
     run.guest.rng.shuffle(odd)
+    run.only = "heap-edges"
     run.batch([run.alloc(100)] + odd + [run.alloc(100)])
+    run.only = None
     for call in odd:
         run.model.examined["heap-edges"] += 1
         if call.value:
@@ -378,7 +380,7 @@ def machine(options, rng, count, name):
 def play(verdicts, scenario, options):
     rng = random.Random(f"{options.seed} {scenario.text}")
     if scenario.name == "costs":
-        return costs(verdicts, scenario, options)
+        return costs(verdicts, scenario, options, HeapsRun)
     if scenario.name == "misuse":
         return misuses(verdicts, scenario, options, rng)
     with machine(options, rng, options.harts if scenario.name == "harts" else 1, scenario.variant) as guest:
