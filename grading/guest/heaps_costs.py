@@ -103,8 +103,9 @@ def costs(verdicts, scenario, options, start):
     verdicts.measured[f"{name}: heap-memory"] = {"utilisation": round(mine["memory"], 3), "reference": round(theirs["memory"], 3)}
     if mine["few"] > most:
         verdicts.fail(Violation("heap-cost", f"at most {most:.0f} instructions a call", f"{mine['few']:.0f}; reference: {theirs['few']:.0f}"))
-    if growth > 2 * expected:
-        verdicts.fail(Violation("heap-growth", f"with {MANY // FEW} times the blocks at most {2 * expected:.1f} times the instructions",
+    worst = max(2 * expected, 1.25 * MANY / FEW)   # a search over all holes is as right as one that ends early
+    if growth > worst:
+        verdicts.fail(Violation("heap-growth", f"with {MANY // FEW} times the blocks at most {worst:.1f} times the instructions",
                                 f"{growth:.1f} times; reference: {expected:.1f}"))
     if mine["memory"] < 0.8 * theirs["memory"]:
         verdicts.fail(Violation("heap-memory", f"at the peak {80 * theirs['memory']:.0f} percent of the heap's pages are in use",

@@ -81,7 +81,8 @@ class Model:
         self.root, self.translated = None, {}
         self.taken = None            # a byte a page of RAM: somebody else's when the heap was made
         self.arena = (0, 0)          # while the heap has no other memory
-        self.alone_in_arena = False
+        self.judges_choice = False   # only while no block lies elsewhere
+        self.widest = None           # (bytes, start) of the widest gap inside one page, once it was looked for
         self.last = 0                # the block that was allocated last, with nothing else done since: next fit goes on there
         self.examined = collections.Counter()
         self.history, self.found = [], []
@@ -241,7 +242,7 @@ class Model:
                 raise Violation("heap-range", "a block of the heap's own memory",
                                 f"0x{max(page, block.base):x} belongs to somebody else: it was in use before the heap was made",
                                 block.base, call, fatal=True)
-        if self.policy and alone and self.alone_in_arena and moved:
+        if self.judges_choice and alone and moved:
             self._judge_choice(block, call, align)
         self._insert(block, call)
         self.last = block.base
@@ -257,9 +258,11 @@ class Model:
                                 f"0x{block.base:x} overlaps the block of {other.bytes} bytes at 0x{other.base:x} ({describe(other.call)})",
                                 max(block.base, other.base), call, fatal=True)
         self.bases.insert(at, block.base)
+        self.widest = None
         self.blocks[block.base] = self.slots[block.slot] = block
 
     def _remove(self, block):
+        self.widest = None
         del self.blocks[block.base]
         del self.bases[bisect.bisect_left(self.bases, block.base)]
 
@@ -272,9 +275,12 @@ class Model:
         return [(one.end, other.base) for one, other in zip(inside, inside[1:])] + ([(inside[-1].end, high)] if inside else [])
 
     def _judge_choice(self, block, call, align):
+        if not self.arena[0] <= block.base < block.base + block.bytes <= self.arena[1]:   # the heap has other holes from now on
+            self.judges_choice = False
+            return
         gaps = self.gaps()
         chosen = next((gap for gap in gaps if gap[0] <= block.base < gap[1]), None)
-        if not chosen:
+        if not chosen:   # below all others: the heap's own records may begin anywhere there
             return
         self.examined["heap-policy"] += 1
         need, size = block.bytes + (2 * align if align > ALIGN else 0), chosen[1] - chosen[0]
@@ -301,11 +307,12 @@ class Model:
             return
         self.examined["heap-refusal"] += 1
         need = call.argument + SLACK + (2 * call.second if call.op == ALIGNED else 0)
-        for one, other in zip(self.bases, self.bases[1:]):
-            end = self.blocks[one].end
-            if other - end >= need and end // PAGE == other // PAGE:
-                self._note("heap-refusal", f"a block: {other - end} bytes are free at 0x{end:x}", "NULL", address=end, call=call)
-                return
+        if not self.widest:
+            ends = [block.end for block in map(self.blocks.get, self.bases)]
+            self.widest = max(((base - end, end) for end, base in zip(ends, self.bases[1:]) if end // PAGE == base // PAGE), default=(0, 0))
+        size, end = self.widest
+        if size >= need:
+            self._note("heap-refusal", f"a block: {size} bytes are free at 0x{end:x}", "NULL", address=end, call=call)
 
     # --- contents, while the guest is parked
 
