@@ -10,7 +10,8 @@ import struct
 
 from guest import mailbox as box
 from guest.heaps_costs import costs
-from guest.heaps_model import (ALIGN, ALIGNED, ALLOC, CHURN, CREATE, FREE_AT, FREE_OP, POLICIES, REALLOC, STAMP, TRIM, USABLE, ZEROED, Model)
+from guest.heaps_model import (ALIGN, ALIGNED, ALLOC, CHURN, CREATE, FREE_AT, FREE_OP, POLICIES, REALLOC, STAMP, TRIM, USABLE, ZEROED,
+                               Model)
 from guest.machine import Ended, Guest
 from guest.mailbox import Call
 from guest.pages_model import DRAIN, FREE_COUNT, IS_ALLOCATED
@@ -37,12 +38,14 @@ CHECKS = {
     "heap-lost": ("After many rounds as many blocks fit as before.", "insert carve list_free slab_free"),
     "heap-trim": ("When nothing is in use, trim gives all pages but the arena back.", "cut list_trim slab_trim"),
     "heap-policy": ("Each block is taken from the hole that the heap's policy says.", "next_fit extreme first_from choose"),
-    "heap-harts": ("Any number of harts may call at the same time: no block is given out twice, none is lost.", "list_alloc list_free slab_alloc"),
+    "heap-harts": ("Any number of harts may call at the same time: no block is given out twice, none is lost.",
+                   "list_alloc list_free slab_alloc"),
     "heap-double-free": ("Freeing a block that is free already is noticed at that call.", "is_live blame list_free slab_free"),
     "heap-free-inside": ("Freeing an address inside a block is noticed at that call.", "is_live blame list_free slab_free"),
     "heap-free-misaligned": ("Freeing an address that no block can have is noticed at that call.", "is_live blame list_free slab_free"),
     "heap-free-foreign": ("Freeing memory that is not the heap's is noticed at that call.", "is_live blame list_free slab_free"),
-    "heap-cost": ("A call costs at most eight times the instructions that it costs in the reference.", "first_from extreme insert carve list_alloc"),
+    "heap-cost": ("A call costs at most eight times the instructions that it costs in the reference.",
+                  "first_from extreme insert carve list_alloc"),
     "heap-growth": ("With four times the blocks a call costs at most about four times as much, or twice the reference's growth.",
                     "first_from extreme insert link_above list_alloc"),
     "heap-memory": ("The pages that the heap takes are used as well as in the reference, or nearly.", "grow carve insert list_alloc"),
@@ -66,7 +69,8 @@ class HeapsRun(Run):
         pages = range(call.value, call.value + arena, box.PAGE)
         if not call.value or call.value % box.PAGE or any(self.model.translate(page) is None or
                                                                      taken[(page - box.LINEAR - box.RAM) // box.PAGE] for page in pages):
-            raise Violation("heap-start", f"a heap in an arena of {arena} bytes", f"heap_create returned 0x{call.value:x}", call=call, fatal=True)
+            raise Violation("heap-start", f"a heap in an arena of {arena} bytes", f"heap_create returned 0x{call.value:x}", call=call,
+                            fatal=True)
         self.model.arena = (call.value, call.value + arena)
         self.free_then = self.count_pages()
         self.model.examined["heap-start"] += 1
@@ -111,8 +115,8 @@ class HeapsRun(Run):
         self.batch(calls or [Call(box.NOTHING)], look=False)
         for call in calls:
             if call.value != 1:
-                raise Violation("heap-range", "blocks in pages that the heap has", f"the page 0x{call.argument:x} is free", call.argument + box.LINEAR,
-                                fatal=True)
+                raise Violation("heap-range", "blocks in pages that the heap has", f"the page 0x{call.argument:x} is free",
+                                call.argument + box.LINEAR, fatal=True)
         self.model.examined["heap-range"] += len(calls)
 
     def free_all(self, harts=1, touch=0):
@@ -179,8 +183,9 @@ def mixture(run, calls, most):
 
 def edges(run):
     run.now = "heap-edges"
-    odd = [run.alloc(size) for size in (0, 2 ** 64 - 1, 2 ** 64 - 15, 2 ** 64 - 16, 2 ** 64 - 17, 2 ** 64 - 33, 2 ** 63, 2 ** 63 + 5, 1 << 40)]
-    odd += [Call(ALIGNED, slot=run.slot(), argument=size, second=align) for size, align in ((8, 1 << 62), (2 ** 64 - 4096, 8192), (1 << 40, 64))]
+    odd = [run.alloc(size) for size in (0, *(2 ** 64 - less for less in (1, 15, 16, 17, 33)), 2 ** 63, 2 ** 63 + 5, 1 << 40)]
+    odd += [Call(ALIGNED, slot=run.slot(), argument=size, second=align)
+            for size, align in ((8, 1 << 62), (2 ** 64 - 4096, 8192), (1 << 40, 64))]
     odd += [Call(ZEROED, slot=run.slot(), argument=0, second=count, third=size)
             for count, size in ((2 ** 63, 2), (2 ** 61 + 4, 8), (8, 2 ** 61 + 4), (2 ** 32 + 1, 2 ** 32), (0, 8), (8, 0))]
     run.guest.rng.shuffle(odd)
@@ -313,7 +318,8 @@ def harts(run):
     run.expect(left == run.free_then, "heap-harts", f"{run.free_then} free pages in the end", f"{left} are free")
     if run.model.policy:
         run.batch([run.alloc(200 * KIB), Call(FREE_COUNT)])
-        run.expect(run.counted == run.free_then, "heap-harts", "a block of 200 KiB in the arena, where nothing is in use", "more pages were taken")
+        run.expect(run.counted == run.free_then, "heap-harts", "a block of 200 KiB in the arena, where nothing is in use",
+                   "more pages were taken")
 
 
 def misuse(run):

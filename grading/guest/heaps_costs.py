@@ -102,7 +102,8 @@ def costs(verdicts, scenario, options, start):
     verdicts.measured[f"{name}: heap-growth"] = {"factor": round(growth, 2), "reference": round(expected, 2)}
     verdicts.measured[f"{name}: heap-memory"] = {"utilisation": round(mine["memory"], 3), "reference": round(theirs["memory"], 3)}
     if mine["few"] > most:
-        verdicts.fail(Violation("heap-cost", f"at most {most:.0f} instructions a call", f"{mine['few']:.0f}; reference: {theirs['few']:.0f}"))
+        verdicts.fail(Violation("heap-cost", f"at most {most:.0f} instructions a call",
+                                f"{mine['few']:.0f}; reference: {theirs['few']:.0f}"))
     worst = max(2 * expected, 1.25 * MANY / FEW)   # a search over all holes is as right as one that ends early
     if growth > worst:
         verdicts.fail(Violation("heap-growth", f"with {MANY // FEW} times the blocks at most {worst:.1f} times the instructions",

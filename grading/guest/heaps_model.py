@@ -117,7 +117,8 @@ class Model:
         while address < end:
             page = self.translate(address & -PAGE)
             if page is None:
-                raise Violation("heap-range", "memory that the kernel's page table maps", f"0x{address:x} is not mapped", address, fatal=True)
+                raise Violation("heap-range", "memory that the kernel's page table maps", f"0x{address:x} is not mapped", address,
+                                fatal=True)
             count, at = min(end - address, PAGE - address % PAGE), page + address % PAGE
             if found and found[-1][0] + found[-1][1] == at:
                 found[-1] = (found[-1][0], found[-1][1] + count)
@@ -346,8 +347,8 @@ class Model:
         data = self.read(block.base, block.bytes)
         if data.count(0) != block.bytes:
             at = next(i for i in range(block.bytes) if data[i])
-            self._note("heap-zero", "zeroes only", f"byte {at} of the block at 0x{block.base:x} is 0x{data[at]:02x}", address=block.base + at,
-                       call=block.call)
+            self._note("heap-zero", "zeroes only", f"byte {at} of the block at 0x{block.base:x} is 0x{data[at]:02x}",
+                       address=block.base + at, call=block.call)
 
     # --- for people
 

@@ -35,7 +35,8 @@ def header(config):
 
 class Call:
     """A call of the plan, and what came back. What order, flags, touch and the three arguments mean is the subject's affair."""
-    __slots__ = ("op", "order", "flags", "touch", "slot", "argument", "second", "third", "value", "begin", "end", "cost", "odd", "hart", "hold")
+    __slots__ = ("op", "order", "flags", "touch", "slot", "argument", "second", "third", "value", "begin", "end", "cost", "odd",
+                 "hart", "hold")
 
     def __init__(self, op, order=0, flags=0, slot=0, argument=0, touch=0, second=0, third=0):
         self.op, self.order, self.flags, self.touch, self.slot = op, order, flags, touch, slot
