@@ -24,6 +24,7 @@ static const struct subject *const SUBJECTS[] = {
 	[0] = &own_calls,
 	[CALL_PAGES / CALL_GROUP] = &subject_pages,
 	[CALL_HEAPS / CALL_GROUP] = &subject_heaps,
+	[CALL_TABLES / CALL_GROUP] = &subject_tables,
 };
 
 static struct memblock memblock;
