@@ -17,7 +17,7 @@ enum {
 	HEAPS_USABLE,              // heap_usable(slot), likewise
 	HEAPS_TRIM,
 	HEAPS_FREE_AT, // heap_free(argument), whatever it is
-	HEAPS_CHURN,   // argument times: up to CHURN_MOST blocks of up to `second` bytes are taken, marked, looked at, freed in another order
+	HEAPS_CHURN,   // argument times: up to CHURN_MOST blocks of up to `second` bytes are taken, marked, looked at and freed
 };
 
 #define CHURN_MOST 48
