@@ -32,6 +32,7 @@
 
 // ---- making
 
+// Lab 4.1: a root; a user's shares the kernel's upper half. `tag` counts the entries that are the table's own.
 bool table_create(struct table *table, const struct table *kernel)
 {
 	pa_t root = page_alloc(0, kernel ? PAGE_KERNEL : PAGE_ZERO);
@@ -46,6 +47,7 @@ bool table_create(struct table *table, const struct table *kernel)
 	return true;
 }
 
+// Lab 4.2: a new, empty table under an entry, which the table `holder` counts from now on.
 bool table_grow(struct table *table, pa_t holder, pte_t *entry)
 {
 	pa_t fresh = page_alloc(0, PAGE_ZERO);
@@ -70,6 +72,7 @@ bool table_anchor(struct table *kernel, va_t va, uint64_t bytes)
 	return true;
 }
 
+// Lab 4.2: panics, naming the rule, unless a leaf may stand there: aligned, canonical, and in a user's table below the upper half.
 static void check_place(const struct table *table, va_t va, pa_t pa, unsigned level)
 {
 	if (level >= TABLE_LEVELS || !is_aligned(va.raw | pa.raw, level_bytes(level)))
@@ -80,6 +83,19 @@ static void check_place(const struct table *table, va_t va, pa_t pa, unsigned le
 		port_panic("table_map: the upper half belongs to the kernel's table", (uintptr_t)va.raw);
 }
 
+// Takes a table that is still empty off again: `entry` in the root points to it. NULL: none was made.
+static void let_go(struct table *table, pte_t *entry)
+{
+	if (!entry)
+		return;
+	pa_t empty = pte_pa(*entry);
+	entry->raw = 0;
+	count_live(table->root, -1);
+	table->pages--;
+	page_free(empty);
+}
+
+// Lab 4.2: walks down to the leaf's level, makes tables on the way, and enters the leaf. What it made goes off again when memory runs out.
 enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned level, uint64_t bits)
 {
 	check_place(table, va, pa, level);
@@ -91,12 +107,7 @@ enum table_result table_map(struct table *table, va_t va, pa_t pa, unsigned leve
 			return TABLE_BUSY;
 		if (!pte_is_valid(*entry)) {
 			if (!table_grow(table, holder, entry)) {
-				if (grown) {
-					grown->raw = 0;
-					count_live(table->root, -1);
-					table->pages--;
-					page_free(holder);
-				}
+				let_go(table, grown);
 				return TABLE_NO_MEMORY;
 			}
 			if (at == TABLE_LEVELS - 1)
@@ -119,6 +130,7 @@ void table_fill(pte_t *entry, pa_t pa, uint64_t bits)
 	count_live(table_of_entry(entry), 1);
 }
 
+// Lab 4.8: the largest leaves that fit, all or nothing.
 enum table_result table_map_range(struct table *table, va_t va, pa_t pa, uint64_t bytes, uint64_t bits)
 {
 	uint64_t done = 0;
@@ -145,7 +157,7 @@ struct grave { // who takes the leaves that are left
 	void *context;
 };
 
-// Frees all that is below a table with `live` valid entries.
+// Lab 4.3: releases all leaves and frees all tables below a table with `live` valid entries, the first of which maps `va`.
 static void raze(const struct grave *grave, const pte_t *table, unsigned level, uint64_t va, unsigned live)
 {
 	for (; live; table++, va += level_bytes(level)) {

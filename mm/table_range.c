@@ -61,7 +61,7 @@ static unsigned splits_needed(const struct table *table, uint64_t va)
 	return needed;
 }
 
-// Replaces large leaves until none lies across `va`. Every address keeps its translation: nothing to flush.
+// Lab 4.6: replaces large leaves until none lies across `va`. Every address keeps its translation: nothing to flush.
 static void split_at(struct table *table, uint64_t va, struct spare *spare)
 {
 	struct slot slot = table_find(table, VA(va));
@@ -169,7 +169,7 @@ static unsigned sever_leaves(struct walk *walk, pte_t *entry, const pte_t *last,
 	return dead;
 }
 
-// Takes the leaves of [va, last] and the tables that become empty out of a table. Returns how many entries of this table that were.
+// Lab 4.5: takes the leaves of [va, last], and the tables that become empty, out of a table. Returns how many of its own entries went.
 static unsigned sever(struct walk *walk, pte_t *table, unsigned level, uint64_t va, uint64_t last)
 {
 	uint64_t mask = level_bytes(level) - 1;
@@ -198,7 +198,7 @@ static unsigned sever(struct walk *walk, pte_t *table, unsigned level, uint64_t 
 	return dead;
 }
 
-// Releases and clears what `sever` marked.
+// Lab 4.5: releases and clears what `sever` marked.
 static void bury(struct walk *walk, pte_t *table, unsigned level, uint64_t va, uint64_t last)
 {
 	uint64_t mask = level_bytes(level) - 1;
@@ -224,7 +224,7 @@ static inline void flush_one(const struct table *table, uint64_t va)
 		port_flush(table->asid, cpus, (uintptr_t)va, 1);
 }
 
-// Unmaps a page of a level-0 table. False, and nothing done, when that would leave the table empty.
+// Lab 4.4: unmaps a page of a level-0 table. False, and nothing done, when that would leave the table empty.
 static inline bool unmap_one(const struct table *table, pte_t *entry, va_t va, table_release *release, void *context)
 {
 	pte_t old = *entry;
@@ -286,6 +286,7 @@ enum table_result table_unmap(struct table *table, va_t start, uint64_t bytes, t
 
 // ---- protecting
 
+// Lab 4.7: gives the leaves of [va, last] the rights `bits`, and remembers what to forget: the leaves that have lost a right.
 static void protect(struct walk *walk, pte_t *table, unsigned level, uint64_t va, uint64_t last, uint64_t bits)
 {
 	uint64_t mask = level_bytes(level) - 1;

@@ -29,6 +29,7 @@ enum call_op {
 	CALL_TABLE_INIT,  // after that the kernel's page table and vmalloc; satp, 0: there is no memory for it
 	CALL_PAGES = CALL_GROUP,
 	CALL_HEAPS = 3 * CALL_GROUP,
+	CALL_TABLES = 4 * CALL_GROUP,
 };
 
 #define CALL_SKIPPED UINT64_MAX // result of a call on an empty slot

@@ -24,6 +24,7 @@ static const struct subject *const SUBJECTS[] = {
 	[0] = &own_calls,
 	[CALL_PAGES / CALL_GROUP] = &subject_pages,
 	[CALL_HEAPS / CALL_GROUP] = &subject_heaps,
+	[CALL_TABLES / CALL_GROUP] = &subject_tables,
 };
 
 static struct memblock memblock;
@@ -82,8 +83,7 @@ static uint64_t start_pages(void)
 	return page_init(&memblock, &config);
 }
 
-// As kernel/boot/main.c goes on: the kernel's own page table, through which harts that start later translate, too, and vmalloc in it.
-// satp is the answer.
+// As kernel/boot/main.c goes on: the kernel's own page table, and vmalloc in it. satp is the answer. Harts that start later use it, too.
 static uint64_t start_tables(void)
 {
 	if (kernel_map_init(&memblock.memory))
