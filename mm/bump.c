@@ -73,7 +73,7 @@ static void *take(struct bump_region *region, size_t bytes, size_t align)
 	return (void *)block;
 }
 
-// Lab 1.8: gets a region with room for `bytes` bytes of pieces; blocks are taken from it from now on.
+// Lab 1.6: gets a region with room for `bytes` bytes of pieces; blocks are taken from it from now on.
 static bool grow(struct bump *bump, size_t bytes)
 {
 	size_t want = bytes + sizeof(struct bump_region), size = want > GROW_MIN ? (want + PAGE - 1) & ~(PAGE - 1) : GROW_MIN;

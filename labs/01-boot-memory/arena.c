@@ -112,7 +112,8 @@ unsigned arena_alloc(size_t bytes, size_t align)
 		return BLOCKS;
 	struct block *block = &arena.block[arena.count];
 	*block = (struct block){ start, bytes, true };
-	REQUIRE(start % align == 0, start, "A block is aligned as was asked for.", SAY("a multiple of %zu", align), SAY("%#lx", (unsigned long)start));
+	REQUIRE(start % align == 0, start, "A block is aligned as was asked for.", SAY("a multiple of %zu", align),
+		SAY("%#lx", (unsigned long)start));
 	learn_size(block, bytes);
 	arena.count++;
 	arena.live++;
@@ -125,8 +126,8 @@ static void require_stamp(unsigned index, const char *rule)
 	const struct block *block = &arena.block[index];
 	const unsigned char *byte = (const unsigned char *)block->start;
 	for (size_t i = 0; i < block->bytes; i++)
-		REQUIRE(byte[i] == stamp_of(index), block->start + i, rule, SAY("byte %zu of block %c as its owner left it", i, 'a' + index % 26),
-			SAY("it was written to: %#x", byte[i]));
+		REQUIRE(byte[i] == stamp_of(index), block->start + i, rule,
+			SAY("byte %zu of block %c as its owner left it", i, 'a' + index % 26), SAY("it was written to: %#x", byte[i]));
 }
 
 void require_stamps(const char *rule)

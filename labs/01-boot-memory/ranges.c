@@ -145,6 +145,10 @@ static bool all_free(uint64_t start, uint64_t bytes)
 	return true;
 }
 
+static const char THERE[] = "Only memory that is there and not reserved is given out, from its first byte to its last.";
+static const char LOWEST[] = "memblock_alloc takes the lowest place where it fits.";
+static const char HIGHEST[] = "memblock_alloc_high takes the highest place where it fits.";
+
 static void require_place(uint64_t got, uint64_t bytes, uint64_t align, uint64_t right, bool high)
 {
 	const char *said = got ? SAY("0x%llx", (unsigned long long)got) : "PA_NONE";
@@ -152,11 +156,8 @@ static void require_place(uint64_t got, uint64_t bytes, uint64_t align, uint64_t
 	REQUIRE(got || !right, right, "Memory is refused only when it fits nowhere.", wanted, said);
 	REQUIRE(!got || got % align == 0, got, "What is given out is aligned.",
 		SAY("a multiple of 0x%llx: %s", (unsigned long long)align, wanted), said);
-	REQUIRE(!got || all_free(got, bytes), got, "Only memory that is there and not reserved is given out, from its first byte to its last.",
-		wanted, said);
-	REQUIRE(got == right, got,
-		high ? "memblock_alloc_high takes the highest place where it fits." : "memblock_alloc takes the lowest place where it fits.",
-		wanted, said);
+	REQUIRE(!got || all_free(got, bytes), got, THERE, wanted, said);
+	REQUIRE(got == right, got, high ? HIGHEST : LOWEST, wanted, said);
 }
 
 bool take(uint64_t bytes, uint64_t align, bool high)

@@ -43,5 +43,5 @@ void require_free(const char *rule);
 		judge_place(place);                                                            \
 		EXPECT_PANIC("", statement);                                                   \
 		if (strncmp(panic_rule, "Lab ", 4) == 0)                                       \
-			port_panic(panic_rule, 0); /* it was a hole's */                       \
+			port_panic(SAY("%s", panic_rule), 0); /* it was a hole's */                       \
 	} while (0)
