@@ -182,8 +182,6 @@ void memblock_free(struct memblock *mb, pa_t start, uint64_t bytes)
 	if (bytes == 0)
 		return;
 	unsigned i = first_reaching(list, start.raw);
-	if (i < list->count && list->range[i].end == start.raw)
-		i++; // it only touches
 	if (end < start.raw || i == list->count || list->range[i].start > start.raw || list->range[i].end < end)
 		port_panic("memblock_free: the range is not reserved", (uintptr_t)start.raw);
 	struct memblock_range left[2];
