@@ -1,4 +1,4 @@
-// memblock.c: the boot allocator by copying: each call that changes a list builds a new one beside it and looks whether it has become too long.
+// memblock.c: the boot allocator by copying: each change builds a new list beside the old one and looks whether it is too long.
 //
 //     insert      copy in order, with the new range at its place; then one pass that joins neighbours
 //     next_free   all of memory minus all reservations, subtracted anew at each call
