@@ -66,6 +66,12 @@ def source_line(top, place):
         return ""
 
 
+def source_of(lab, check):
+    """The file that a check stands in."""
+    found = [path.name for path in sorted(lab.folder.glob("*.c")) if f"CHECK({check})" in path.read_text(encoding="utf-8")]
+    return found[0] if found else "check.c"
+
+
 def explain(lab, top, result, hint_command):
     """One failed check."""
     print()
@@ -88,7 +94,7 @@ def explain(lab, top, result, hint_command):
         text = source_line(top, result["place"])
         if len(text) > 1:
             print(block("", [paint(text, "dim") if len(text) < width() - 14 else text]))
-    print(field("check", f"CHECK({result['check']}) in labs/{lab.folder.name}/check.c"))
+    print(field("check", f"CHECK({result['check']}) in labs/{lab.folder.name}/{source_of(lab, result['check'])}"))
     print(field("hint", f"{hint_command} STEP={result['step']}"))
 
 

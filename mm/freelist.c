@@ -22,7 +22,6 @@
 
 #define PAGE     ((size_t)4096)
 #define GROW_MIN ((size_t)64 << 10)
-#define NO_ROOM  SIZE_MAX
 
 static struct block *block_of(const void *payload)
 {
@@ -35,10 +34,14 @@ static void mark_used(const struct freelist *list, struct block *block, size_t b
 	block->cookie = block_cookie(list, block);
 }
 
-static void wipe(struct block *block) // a header that is no header any more must not look like one
+static bool touch(const struct block *lower, const struct block *upper)
 {
-	block->bytes = 0;
-	block->cookie = 0;
+	return lower && upper && block_end(lower) == (uintptr_t)upper;
+}
+
+static bool better(enum policy policy, const struct block *one, const struct block *other)
+{
+	return policy == BEST_FIT ? one->bytes < other->bytes : one->bytes > other->bytes;
 }
 
 // The free block that holds a link, NULL when the link is the list's head.
@@ -62,7 +65,61 @@ static struct block **link_above(struct freelist *list, uintptr_t address)
 	return link;
 }
 
-// The bytes a whole block needs for a payload, 0 when there is no such number.
+// ---- the list ----
+
+// Lab 5.3: merges a free block with the next one in the list, which it touches.
+static void absorb(struct block *block)
+{
+	struct block *above = block->next;
+
+	block->bytes += above->bytes;
+	block->next = above->next;
+}
+
+// Lab 5.1: puts a free block into the list, in address order, and merges it with free neighbours: absorb does that, where they touch.
+// The rover ends on the block that it has become.
+static void insert(struct freelist *list, struct block *block, size_t bytes)
+{
+	struct block **link = link_above(list, (uintptr_t)block), *below = holder(list, link);
+
+	*block = (struct block){ .bytes = bytes, .next = *link };
+	*link = block;
+	if (touch(block, block->next))
+		absorb(block);
+	if (touch(below, block)) {
+		absorb(below);
+		block = below;
+	}
+	list->rover = block;
+}
+
+// Lab 5.1: cuts a free block in two, both in the list: the lower one gets `bytes`. Both can stand as blocks.
+static void split(struct block *block, size_t bytes)
+{
+	struct block *upper = block_at((uintptr_t)block + bytes);
+
+	*upper = (struct block){ .bytes = block->bytes - bytes, .next = block->next };
+	block->bytes = bytes;
+	block->next = upper;
+}
+
+// Lab 5.1: takes `need` bytes from the lower end of the free block behind `link`. What is over stays in the list when it can stand as a
+// block, else it is given away, too. The rover is where the search ended: on the free block below, if there is one.
+static struct block *carve(struct freelist *list, struct block **link, size_t need)
+{
+	struct block *block = *link;
+
+	if (block->bytes - need >= BLOCK_MIN)
+		split(block, need);
+	*link = block->next;
+	list->rover = holder(list, link);
+	mark_used(list, block, block->bytes);
+	return block;
+}
+
+// ---- choosing ----
+
+// Lab 5.1: the bytes that a whole block needs for a payload, header included, 0 when there is no such number.
 static size_t length_for(size_t payload)
 {
 	size_t bytes = (payload + sizeof(struct block) + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
@@ -70,90 +127,68 @@ static size_t length_for(size_t payload)
 	return bytes > payload ? bytes : 0;
 }
 
-// ---- choosing ----
-
-// Bytes to leave free in front, so that the payload is aligned and the front can stand as a block; NO_ROOM when the rest is too short.
-static size_t front_for(const struct block *block, size_t need, size_t align)
+// Lab 5.5: the bytes to leave free below, so that the payload is aligned. None, or enough to stand as a block.
+static size_t front_for(const struct block *block, size_t align)
 {
 	uintptr_t header = (uintptr_t)block, payload = (header + sizeof *block + align - 1) & ~(align - 1);
 	size_t front = payload - sizeof *block - header;
 
-	if (front > 0 && front < BLOCK_MIN)
-		front += align;
-	return front <= block_length(block) && need <= block_length(block) - front ? front : NO_ROOM;
+	return front > 0 && front < BLOCK_MIN ? front + align : front;
 }
 
-static bool better(enum policy policy, const struct block *one, const struct block *other)
+static bool fits(const struct block *block, size_t need, size_t align)
 {
-	return policy == BEST_FIT ? one->bytes < other->bytes : one->bytes > other->bytes;
+	size_t front = align > HEAP_ALIGN ? front_for(block, align) : 0;
+
+	return front <= block->bytes && need <= block->bytes - front;
+}
+
+// Lab 5.5: the link to the free block behind `link`, or to its upper part when a front has to be left for the alignment.
+static struct block **leave_front(struct block **link, size_t align)
+{
+	struct block *block = *link;
+	size_t front = front_for(block, align);
+
+	if (front == 0)
+		return link;
+	split(block, front);
+	return &block->next;
+}
+
+// Lab 5.1: the link to the first block that fits, from `link` on, up to `end` (NULL: the list's end); NULL when none does.
+static struct block **first_from(struct block **link, struct block **end, size_t need, size_t align)
+{
+	for (; link != end && *link; link = &(*link)->next)
+		if (fits(*link, need, align))
+			return link;
+	return NULL;
+}
+
+// Lab 5.4: the link to the first block that fits above the rover, and, when none does, from the list's start to the rover.
+static struct block **next_fit(struct freelist *list, size_t need, size_t align)
+{
+	struct block **start = after_rover(list), **found = first_from(start, NULL, need, align);
+
+	return found ? found : first_from(&list->first, start, need, align);
+}
+
+// Lab 5.4: the link to the smallest (BEST_FIT) or largest (WORST_FIT) block that fits; NULL when none does.
+static struct block **extreme(struct freelist *list, size_t need, size_t align)
+{
+	struct block **chosen = NULL;
+
+	for (struct block **link = &list->first; *link; link = &(*link)->next)
+		if (fits(*link, need, align) && (!chosen || better(list->policy, *link, *chosen)))
+			chosen = link;
+	return chosen;
 }
 
 // The link to the block to take, NULL when none fits. All four policies are here.
 static struct block **choose(struct freelist *list, size_t need, size_t align)
 {
-	struct block **start = list->policy == NEXT_FIT ? after_rover(list) : &list->first, **link = start, **chosen = NULL;
-
-	do {
-		if (!*link) {
-			link = &list->first; // next fit comes round; the others began here
-			continue;
-		}
-		if (front_for(*link, need, align) != NO_ROOM && (!chosen || better(list->policy, *link, *chosen)))
-			chosen = link;
-		if (chosen && (list->policy == FIRST_FIT || list->policy == NEXT_FIT))
-			break;
-		link = &(*link)->next;
-	} while (link != start);
-	return chosen;
-}
-
-// ---- splitting and merging ----
-
-// Takes `need` bytes out of the free block behind `link`; what is over stays in the list.
-static struct block *carve(struct freelist *list, struct block **link, size_t need, size_t align)
-{
-	struct block *block = *link, *rest = block->next;
-	size_t front = front_for(block, need, align), bytes = block_length(block) - front;
-
-	if (front > 0) {
-		block->bytes = front;
-		link = &block->next;
-		block = block_at((uintptr_t)block + front);
-	}
-	if (bytes - need >= BLOCK_MIN) {
-		struct block *tail = block_at((uintptr_t)block + need);
-
-		*tail = (struct block){ .bytes = bytes - need, .next = rest };
-		rest = tail;
-		bytes = need;
-	}
-	*link = rest;
-	list->rover = holder(list, link);
-	mark_used(list, block, bytes);
-	return block;
-}
-
-// Puts a block into the list and merges it with free neighbours.
-static void insert(struct freelist *list, struct block *block, size_t bytes)
-{
-	struct block **link = link_above(list, (uintptr_t)block), *below = holder(list, link);
-
-	*block = (struct block){ .bytes = bytes, .next = *link };
-	*link = block;
-	if (block->next && block_end(block) == (uintptr_t)block->next) {
-		struct block *above = block->next;
-
-		block->bytes += above->bytes;
-		block->next = above->next;
-		wipe(above);
-	}
-	if (below && block_end(below) == (uintptr_t)block) {
-		below->bytes += block->bytes;
-		below->next = block->next;
-		wipe(block);
-		block = below;
-	}
-	list->rover = block;
+	if (list->policy == FIRST_FIT)
+		return first_from(&list->first, NULL, need, align);
+	return list->policy == NEXT_FIT ? next_fit(list, need, align) : extreme(list, need, align);
 }
 
 // ---- growing and shrinking ----
@@ -169,6 +204,7 @@ static void add_piece(struct freelist *list, uintptr_t start, size_t bytes, bool
 	insert(list, block_at(start), bytes);
 }
 
+// Lab 5.2: one more piece from port_reserve, in which the block has room: a quarter of what there is, or less when that cannot be had.
 static bool grow(struct freelist *list, size_t need, size_t align)
 {
 	size_t least = need + (align > HEAP_ALIGN ? align + BLOCK_MIN : 0), want = list->total / 4;
@@ -187,7 +223,8 @@ static bool grow(struct freelist *list, size_t need, size_t align)
 	return start;
 }
 
-// Cuts a piece out of the free block around it, when there is one. False when the piece is in use.
+// Lab 5.7: cuts a piece out of the free block around it, when there is one. False when some of the piece is in use, or when what is left
+// below or above could not stand as a block.
 static bool cut(struct freelist *list, const struct piece *piece)
 {
 	struct block **link = &list->first;
@@ -200,19 +237,13 @@ static bool cut(struct freelist *list, const struct piece *piece)
 	size_t below = piece->start - (uintptr_t)block, above = block_end(block) - piece->end;
 	if ((below && below < BLOCK_MIN) || (above && above < BLOCK_MIN))
 		return false;
-	struct block *rest = block->next;
-	if (above) {
-		struct block *tail = block_at(piece->end);
-
-		*tail = (struct block){ .bytes = above, .next = rest };
-		rest = tail;
-	}
+	if (above)
+		split(block, block->bytes - above);
 	if (below) {
-		block->bytes = below;
-		block->next = rest;
-	} else {
-		*link = rest;
+		split(block, below);
+		link = &block->next;
 	}
+	*link = (*link)->next;
 	list->rover = NULL;
 	return true;
 }
@@ -259,20 +290,28 @@ static void *list_alloc(struct heap *heap, size_t bytes, size_t align)
 	struct block **link = choose(list, need, align);
 	if (!link && grow(list, need, align))
 		link = choose(list, need, align);
-	return link ? carve(list, link, need, align) + 1 : NULL;
+	if (!link)
+		return NULL;
+	if (align > HEAP_ALIGN)
+		link = leave_front(link, align);
+	return carve(list, link, need) + 1;
 }
 
-// Panics unless the payload is that of a used block.
-static void judge(struct freelist *list, const void *payload)
+// Lab 5.3: whether a payload is that of a used block. It may be any address at all: nothing outside the pieces may be looked at.
+static bool is_live(const struct freelist *list, const void *payload)
+{
+	const struct block *block = block_of(payload);
+
+	return (uintptr_t)payload % HEAP_ALIGN == 0 && piece_with(list, (uintptr_t)block) && block_is_used(list, block);
+}
+
+// Lab 5.3: panics with the rule that a caller broke who gave back what is_live does not know.
+static _Noreturn void blame(const struct freelist *list, const void *payload)
 {
 	const struct block *block = block_of(payload);
 
 	if ((uintptr_t)payload % HEAP_ALIGN)
 		port_panic("freelist: misaligned pointer", (uintptr_t)payload);
-	if (!piece_with(list, (uintptr_t)block))
-		port_panic("freelist: foreign pointer", (uintptr_t)payload);
-	if (block_is_used(list, block))
-		return;
 	for (const struct block *free = list->first; free; free = free->next)
 		if (free <= block && (uintptr_t)block < block_end(free))
 			port_panic("freelist: double free", (uintptr_t)payload);
@@ -283,7 +322,8 @@ static void list_free(struct heap *heap, void *payload)
 {
 	struct freelist *list = (struct freelist *)heap;
 
-	judge(list, payload);
+	if (!is_live(list, payload))
+		blame(list, payload);
 	insert(list, block_of(payload), block_length(block_of(payload)));
 }
 
@@ -293,25 +333,26 @@ static size_t list_usable(const struct heap *heap, const void *payload)
 	return block_length(block_of(payload)) - sizeof(struct block);
 }
 
-// Shrinks by giving the tail back, grows into a free block right above.
+// Lab 5.6: shrinks by giving the tail back, grows into a free block right above. False: it cannot, and nothing has changed.
 static bool list_resize(struct heap *heap, void *payload, size_t bytes)
 {
 	struct freelist *list = (struct freelist *)heap;
 	struct block *block = block_of(payload);
-	size_t need = length_for(bytes), have = block_length(block);
+	size_t need = length_for(bytes), have;
 
-	judge(list, payload);
+	if (!is_live(list, payload))
+		blame(list, payload);
+	have = block_length(block);
 	if (!need)
 		return false;
 	if (need > have) {
 		struct block **link = link_above(list, (uintptr_t)block), *above = *link;
 
-		if (!above || block_end(block) != (uintptr_t)above || need - have > block_length(above))
+		if (!touch(block, above) || need - have > above->bytes)
 			return false;
 		*link = above->next;
 		list->rover = holder(list, link);
-		have += block_length(above);
-		wipe(above);
+		have += above->bytes;
 	}
 	if (have - need >= BLOCK_MIN) {
 		insert(list, block_at((uintptr_t)block + need), have - need);

@@ -26,7 +26,10 @@ enum call_op {
 	CALL_PAGE_INIT,   // page_init on memblock; 1: it said that all is well
 	CALL_START_HARTS, // all others; they take part from the next batch on
 	CALL_INTERRUPT,   // interrupts the CPUs whose bits are set in the argument
+	CALL_TABLE_INIT,  // after that the kernel's page table and vmalloc; satp, 0: there is no memory for it
 	CALL_PAGES = CALL_GROUP,
+	CALL_HEAPS = 3 * CALL_GROUP,
+	CALL_TABLES = 4 * CALL_GROUP,
 };
 
 #define CALL_SKIPPED UINT64_MAX // result of a call on an empty slot

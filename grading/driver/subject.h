@@ -14,4 +14,4 @@ struct subject {
 	void (*after)(const struct call *call, uint64_t *slot, uint64_t value);
 };
 
-extern const struct subject subject_pages;
+extern const struct subject subject_pages, subject_heaps, subject_tables;

@@ -16,7 +16,7 @@ GO, CALLS_AT, SHARE, ARRIVALS, STAGE, TREE, DONE, PROGRESS = 584, 592, 600, 728,
 MOST_RANGES = 16   # holes, regions
 
 # The driver's own calls; a subject's begin at GROUP times its number (driver/subject.h).
-NOTHING, PAGE_INIT, START_HARTS, INTERRUPT = range(4)
+NOTHING, PAGE_INIT, START_HARTS, INTERRUPT, TABLE_INIT = range(5)
 GROUP = 32
 SKIPPED = 2 ** 64 - 1
 ODD_INTERRUPTS, ODD_LOCK, ODD_STAMP = 1, 2, 4

@@ -75,12 +75,26 @@ class Run:
 
     def start_pages(self, check="start"):
         """page_init on the memory that there is, then the other harts."""
+        self._start(box.PAGE_INIT, check, "page_init returns true")
+        self.start_harts()
+
+    def start_tables(self, check="start"):
+        """The kernel's page table and vmalloc as well, between the two. The table's root, a physical address."""
+        self._start(box.PAGE_INIT, check, "page_init returns true")
+        satp = self._start(box.TABLE_INIT, check, "the kernel's page table is built, and vmalloc_init returns true")
+        self.start_harts()
+        return (satp & (1 << 44) - 1) * box.PAGE
+
+    def _start(self, op, check, expected):
         self.now = check
-        call = Call(box.PAGE_INIT)
+        call = Call(op)
         self.batch([call], look=False)
-        if call.value != 1:
-            raise Violation(check, "page_init returns true", "it returned false", fatal=True)
+        if not call.value:
+            raise Violation(check, expected, "it returned false", fatal=True)
         self.model.examined[check] += 1
+        return call.value
+
+    def start_harts(self):
         if self.guest.harts > 1:
             self.batch([Call(box.START_HARTS)], look=False)
             self.guest.running = self.guest.harts

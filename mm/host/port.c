@@ -26,6 +26,8 @@ sigjmp_buf *panic_jump;
 char panic_rule[256];
 void (*host_panic_report)(const char *rule, uintptr_t where);
 void (*host_flush_hook)(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages);
+void *(*host_reserve_hook)(size_t bytes);
+void (*host_release_hook)(void *start, size_t bytes);
 
 static _Thread_local unsigned this_cpu;
 static _Thread_local unsigned pins;              // open port_pins of this thread
@@ -209,6 +211,8 @@ void *port_reserve(size_t bytes)
 		port_panic("port_reserve: not a multiple of a page", bytes);
 	if (must_fail() || bytes > ARENA_BYTES)
 		return NULL;
+	if (host_reserve_hook)
+		return host_reserve_hook(bytes);
 	struct reserved *record = malloc(sizeof *record);
 	void *start = aligned_alloc(PAGE_BYTES, bytes);
 	if (!record || !start) {
@@ -227,6 +231,10 @@ void *port_reserve(size_t bytes)
 
 void port_release(void *start, size_t bytes)
 {
+	if (host_release_hook) {
+		host_release_hook(start, bytes);
+		return;
+	}
 	reserved_enter();
 	struct reserved **link = &reserved;
 	while (*link && (*link)->start != start)

@@ -86,4 +86,6 @@ uint64_t host_flushes(void);      // calls of port_flush so far
 uint64_t host_allocations(void);  // calls that host_fail_after counted since it was last called
 size_t host_reserved(void);       // bytes that port_reserve gave and port_release did not take back
 extern void (*host_flush_hook)(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages); // sees each port_flush; NULL: none
+extern void *(*host_reserve_hook)(size_t bytes); // answers port_reserve, and the other takes back, where a test says where memory lies
+extern void (*host_release_hook)(void *start, size_t bytes);
 extern void (*host_panic_report)(const char *rule, uintptr_t where); // told of a panic that no EXPECT_PANIC waits for; then abort()
