@@ -17,7 +17,7 @@ enum {
 	HEAPS_USABLE,              // heap_usable(slot), likewise
 	HEAPS_TRIM,
 	HEAPS_FREE_AT, // heap_free(argument), whatever it is
-	HEAPS_CHURN,   // argument times: up to CHURN_MOST blocks of up to `second` bytes are taken, marked, looked at, freed in another order
+	HEAPS_CHURN,   // argument times: up to CHURN_MOST blocks of about `second` bytes at most are taken, marked, looked at and freed
 };
 
 #define CHURN_MOST 48
@@ -40,7 +40,7 @@ static uint64_t create(const struct call *call)
 
 static bool can_stamp(uint64_t block, uint64_t bytes) // the judge says what is wrong with other addresses
 {
-	bool linear = block >= (uint64_t)kernel_end && block < (uint64_t)pa_pointer(PA(MAP_LINEAR_BYTES));
+	bool linear = block >= port_linear && may_mark(block - port_linear, bytes);
 	bool mapped = block >= MAP_VMALLOC_START && block - MAP_VMALLOC_START < MAP_VMALLOC_BYTES;
 	return block % 8 == 0 && bytes >= 16 && (linear || mapped);
 }

@@ -45,7 +45,7 @@ static uint64_t churn_once(unsigned count, unsigned order, unsigned flags, uint6
 		pa_t block = page_alloc(order, flags);
 		if (pa_is_none(block))
 			break;
-		if (!is_aligned(block.raw, PAGE_BYTES << order) || block.raw < pa_of(kernel_end).raw || block.raw >= MAP_LINEAR_BYTES)
+		if (!is_aligned(block.raw, PAGE_BYTES << order) || !may_mark(block.raw, PAGE_BYTES << order))
 			return 1;
 		held[got] = pa_pointer(block);
 		held[got][0] = held[got][last] = block.raw ^ mine;
@@ -126,8 +126,7 @@ static uint64_t *mark(pa_t block, unsigned i)
 
 static bool can_stamp(pa_t block, unsigned order) // the judge says what is wrong with other addresses
 {
-	return order <= PAGE_MAX_ORDER && is_aligned(block.raw, PAGE_BYTES << order) && block.raw >= pa_of(kernel_end).raw &&
-	       block.raw < MAP_LINEAR_BYTES;
+	return order <= PAGE_MAX_ORDER && is_aligned(block.raw, PAGE_BYTES << order) && may_mark(block.raw, PAGE_BYTES << order);
 }
 
 static void stamp(pa_t block, const struct call *call)

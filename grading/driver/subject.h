@@ -3,6 +3,9 @@
 // Calls number CALL_GROUP * n to CALL_GROUP * n + 31 are those of subject n in the list SUBJECTS (main.c); group 0 is the driver's own.
 #pragma once
 
+#include "kernel/boot/map.h"
+#include "mm/addr.h"
+
 #include "grading/driver/mailbox.h"
 
 struct subject {
@@ -13,5 +16,12 @@ struct subject {
 	// After it: keeps the value in the slot, where it belongs there. May be NULL.
 	void (*after)(const struct call *call, uint64_t *slot, uint64_t value);
 };
+
+// Whether this can be memory that somebody was given, for the driver to write marks into: RAM lies on both sides of the kernel.
+static inline bool may_mark(uint64_t physical, uint64_t bytes)
+{
+	bool is_kernel = physical + bytes > pa_of(kernel_start).raw && physical < pa_of(kernel_end).raw;
+	return physical >= 0x80000000 && physical < MAP_LINEAR_BYTES && !is_kernel;
+}
 
 extern const struct subject subject_pages, subject_heaps, subject_tables;

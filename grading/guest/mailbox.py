@@ -18,6 +18,7 @@ MOST_RANGES = 16   # holes, regions
 # The driver's own calls; a subject's begin at GROUP times its number (driver/subject.h).
 NOTHING, PAGE_INIT, START_HARTS, INTERRUPT, TABLE_INIT = range(5)
 GROUP = 32
+HEAPS = 3 * GROUP
 SKIPPED = 2 ** 64 - 1
 ODD_INTERRUPTS, ODD_LOCK, ODD_STAMP = 1, 2, 4
 
@@ -34,12 +35,14 @@ def header(config):
 
 class Call:
     """A call of the plan, and what came back. What order, flags, touch and the three arguments mean is the subject's affair."""
-    __slots__ = ("op", "order", "flags", "touch", "slot", "argument", "second", "third", "value", "begin", "end", "cost", "odd", "hart")
+    __slots__ = ("op", "order", "flags", "touch", "slot", "argument", "second", "third", "value", "begin", "end", "cost", "odd",
+                 "hart", "hold")
 
     def __init__(self, op, order=0, flags=0, slot=0, argument=0, touch=0, second=0, third=0):
         self.op, self.order, self.flags, self.touch, self.slot = op, order, flags, touch, slot
         self.argument, self.second, self.third = argument, second, third
         self.value = self.begin = self.end = self.cost = self.odd = self.hart = 0
+        self.hold = None   # what a model keeps with it
 
     def planned(self):
         return (self.op, self.order, self.flags, self.touch, self.slot, self.argument, self.second, self.third)

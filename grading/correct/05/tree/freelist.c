@@ -224,7 +224,9 @@ static bool grow(struct freelist *list, size_t need, size_t align)
 		return false;
 	least = (least + PAGE - 1) & ~(PAGE - 1);
 	want = (want > GROW_MIN ? want : GROW_MIN) & ~(PAGE - 1);
-	void *start = want > least ? port_reserve(want) : NULL;
+	void *start = NULL;
+	for (; !start && want > least; want = start ? want : want / 2 & ~(PAGE - 1))
+		start = port_reserve(want);
 	if (!start)
 		start = port_reserve(want = least);
 	if (start)
