@@ -105,7 +105,7 @@ def with_holes(text, lab):
 def tracked(top):
     result = subprocess.run(["git", "ls-files", "-z", "--cached"], cwd=top, capture_output=True, text=True)
     if result.returncode or not result.stdout:
-        raise Problem("a tree for a lab is made from a git checkout of the reference")
+        raise Problem("a tree for a lab is made from a git checkout of the reference" + (f": {result.stderr}" if result.stderr else ""))
     return [name for name in sorted(result.stdout.split("\0")) if name and os.path.isfile(os.path.join(top, name))]
 
 

@@ -37,6 +37,7 @@ static uintptr_t region_start(const struct bump_region *region) // of its first 
 	return (uintptr_t)(region + 1);
 }
 
+// Lab 1.6: puts a piece of so many bytes, header included, on top of all others.
 static void push_piece(struct bump_region *region, size_t bytes, enum bump_state state)
 {
 	struct bump_piece *piece = (struct bump_piece *)region->next;
@@ -48,6 +49,7 @@ static void push_piece(struct bump_region *region, size_t bytes, enum bump_state
 	region->next += bytes;
 }
 
+// Lab 1.7: takes the top piece away: the one below it is the last then, and room begins where this one did.
 static void pop_piece(struct bump_region *region)
 {
 	struct bump_piece *piece = region->last;
@@ -57,6 +59,7 @@ static void pop_piece(struct bump_region *region)
 	piece->cookie = 0;
 }
 
+// Lab 1.6: a block of `bytes` bytes, the lowest aligned place above all pieces; NULL when the region has no room for it.
 static void *take(struct bump_region *region, size_t bytes, size_t align)
 {
 	uintptr_t block = (region->next + sizeof(struct bump_piece) + align - 1) & ~(align - 1);
@@ -70,6 +73,7 @@ static void *take(struct bump_region *region, size_t bytes, size_t align)
 	return (void *)block;
 }
 
+// Lab 1.6: gets a region with room for `bytes` bytes of pieces; blocks are taken from it from now on.
 static bool grow(struct bump *bump, size_t bytes)
 {
 	size_t least = (bytes + sizeof(struct bump_region) + PAGE - 1) & ~(PAGE - 1), size = least > GROW_MIN ? least : GROW_MIN;
@@ -132,6 +136,7 @@ static const struct bump_region *region_of(const struct bump *bump, const void *
 	return region;
 }
 
+// Lab 1.7: the block is dead; what is dead on top of its region is room again, and everything is when no block lives.
 static void bump_free(struct heap *heap, void *block)
 {
 	struct bump *bump = (struct bump *)heap;
@@ -161,7 +166,7 @@ static size_t bump_usable(const struct heap *heap, const void *block)
 	return piece_bytes(piece_of(block)) - sizeof(struct bump_piece);
 }
 
-// Only the last block can grow or shrink.
+// Lab 1.8: only the last block can grow or shrink.
 static bool bump_resize(struct heap *heap, void *block, size_t bytes)
 {
 	struct bump_region *region = ((struct bump *)heap)->region;

@@ -3,6 +3,7 @@
 //     memory     [##############################]        [#####################]     from the device tree
 //     reserved   [fw][kernel]         [dtb]                  [initrd]                 firmware, image, tree, our own
 //     free                  [.........]    [....]        [...]        [........]     computed, never stored
+//                            low end: memblock_alloc ->            <- memblock_alloc_high: what stays, such as page's records
 //
 // The chicken-and-egg problem: the page allocator needs a table for its records before it can hand out memory for a table. So the
 // first allocator keeps its records in fixed arrays, finds a place by looking at every gap, and ends when `page` takes the rest over.
@@ -13,7 +14,7 @@
 //   B3  ranges rise and are disjoint
 //   B4  ranges that touch are one
 //
-// Cost: O(ranges) to add, reserve or free; O(ranges of memory x reserved ranges) to allocate. Nothing here is called after boot.
+// Cost: O(ranges) to add, reserve or free; O(free ranges x all ranges) to allocate. Nothing here is called after boot.
 // Weakness: a fixed number of ranges; memory below a reservation that is too small for anything stays unused until page_init.
 // Source: the idea and the name are Linux's (mm/memblock.c, "memblock is a method of managing memory regions during the early boot").
 #include "memblock.h"
@@ -25,7 +26,7 @@ static struct memblock_range *range_at(struct memblock_list *list, unsigned i)
 	return &list->range[i];
 }
 
-// The first range that ends at or after `address`: the first that a range starting there overlaps or touches.
+// Lab 1.1: the first range that ends at or after `address`: the first that a range starting there overlaps or touches.
 static unsigned first_reaching(const struct memblock_list *list, uint64_t address)
 {
 	unsigned i = 0;
@@ -47,7 +48,7 @@ static bool replace(struct memblock_list *list, unsigned first, unsigned last, c
 	return true;
 }
 
-// Adds [start, start + bytes) and merges it with all that it overlaps or touches.
+// Lab 1.1: adds [start, start + bytes) and merges it with all that it overlaps or touches. False: it wraps, or there is no room.
 static bool insert(struct memblock_list *list, uint64_t start, uint64_t bytes)
 {
 	uint64_t end = start + bytes;
@@ -98,7 +99,7 @@ bool memblock_reserve(struct memblock *mb, pa_t start, uint64_t bytes)
 	return insert(&mb->reserved, start.raw, bytes);
 }
 
-// The first free range of `memory` at or above `from`: what is left of it after the reservations that cover its start, up to the next one.
+// Lab 1.2: the first free range of `memory` at or above `from`: its start after the reservations that cover it, its end at the next one.
 static bool free_within(const struct memblock *mb, const struct memblock_range *memory, uint64_t from, struct memblock_range *out)
 {
 	const struct memblock_list *reserved = &mb->reserved;
@@ -114,6 +115,7 @@ static bool free_within(const struct memblock *mb, const struct memblock_range *
 	return true;
 }
 
+// Lab 1.2: the first free range of all memory at or above the cursor, which is then moved to its end.
 bool memblock_next_free(const struct memblock *mb, uint64_t *cursor, struct memblock_range *out)
 {
 	for (unsigned i = 0; i < mb->memory.count; i++) {
@@ -125,12 +127,26 @@ bool memblock_next_free(const struct memblock *mb, uint64_t *cursor, struct memb
 	return false;
 }
 
+static void require_power_of_two(uint64_t align)
+{
+	if (align == 0 || (align & (align - 1)) != 0)
+		port_panic("memblock_alloc: the alignment is not a power of two", (uintptr_t)align);
+}
+
+// Whether the list of reservations has room for a range: when it is full, what touches one that is there has.
+static bool can_reserve(const struct memblock *mb, uint64_t start, uint64_t bytes)
+{
+	const struct memblock_list *list = &mb->reserved;
+	unsigned i = first_reaching(list, start);
+	return list->count < MEMBLOCK_RANGES || (i < list->count && list->range[i].start <= start + bytes);
+}
+
+// Lab 1.3: tries each free range from its low end.
 pa_t memblock_alloc(struct memblock *mb, uint64_t bytes, uint64_t align)
 {
 	uint64_t cursor = 1; // address 0 means "none"
 	struct memblock_range free;
-	if (align == 0 || (align & (align - 1)) != 0)
-		port_panic("memblock_alloc: the alignment is not a power of two", (uintptr_t)align);
+	require_power_of_two(align);
 	if (bytes == 0)
 		return PA_NONE;
 	while (memblock_next_free(mb, &cursor, &free)) {
@@ -142,6 +158,23 @@ pa_t memblock_alloc(struct memblock *mb, uint64_t bytes, uint64_t align)
 	return PA_NONE;
 }
 
+// Lab 1.4: the same from the high ends; ranges come in rising order, so the last that will do is the highest.
+pa_t memblock_alloc_high(struct memblock *mb, uint64_t bytes, uint64_t align)
+{
+	uint64_t cursor = 1, best = 0;
+	struct memblock_range free;
+	require_power_of_two(align);
+	if (bytes == 0)
+		return PA_NONE;
+	while (memblock_next_free(mb, &cursor, &free)) {
+		uint64_t start = bytes <= free.end - free.start ? round_down(free.end - bytes, align) : 0;
+		if (start >= free.start && can_reserve(mb, start, bytes))
+			best = start;
+	}
+	return best && insert(&mb->reserved, best, bytes) ? PA(best) : PA_NONE;
+}
+
+// Lab 1.5: the reservation that holds the range is cut down to what lies before and behind it.
 void memblock_free(struct memblock *mb, pa_t start, uint64_t bytes)
 {
 	struct memblock_list *list = &mb->reserved;
@@ -149,8 +182,6 @@ void memblock_free(struct memblock *mb, pa_t start, uint64_t bytes)
 	if (bytes == 0)
 		return;
 	unsigned i = first_reaching(list, start.raw);
-	if (i < list->count && list->range[i].end == start.raw)
-		i++; // it only touches
 	if (end < start.raw || i == list->count || list->range[i].start > start.raw || list->range[i].end < end)
 		port_panic("memblock_free: the range is not reserved", (uintptr_t)start.raw);
 	struct memblock_range left[2];

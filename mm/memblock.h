@@ -29,11 +29,14 @@ struct memblock {
 bool memblock_add(struct memblock *mb, pa_t start, uint64_t bytes) __attribute__((warn_unused_result));
 bool memblock_reserve(struct memblock *mb, pa_t start, uint64_t bytes) __attribute__((warn_unused_result));
 
-// Takes `bytes` bytes aligned to `align` (a power of two) from the lowest place where they fit and reserves them.
-// PA_NONE when they fit nowhere. Contents are not cleared. Never returns physical address 0.
+// Takes `bytes` bytes aligned to `align` (a power of two, else it panics) from the lowest place where they fit and reserves them.
+// PA_NONE when they fit nowhere, or are none, or when the list of reservations is full. Contents are not cleared. Never address 0.
 pa_t memblock_alloc(struct memblock *mb, uint64_t bytes, uint64_t align) __attribute__((warn_unused_result));
 
-// Gives a reserved range back (e.g. boot-only tables).
+// The same from the highest place: for what stays, so that low memory remains whole, for devices and for large blocks.
+pa_t memblock_alloc_high(struct memblock *mb, uint64_t bytes, uint64_t align) __attribute__((warn_unused_result));
+
+// Gives a reserved range back (e.g. boot-only tables). Panics when it is not reserved from end to end.
 void memblock_free(struct memblock *mb, pa_t start, uint64_t bytes);
 
 // Steps through the free ranges (memory minus reserved) in rising order: start with *cursor = 0; false at the end.

@@ -117,19 +117,7 @@ static size_t zone_bytes(const struct zone *zone)
 	return zone->first == zone->end ? 0 : page_state.engine->bytes(zone->end - zone->first);
 }
 
-// Reserves the highest place where the tables fit, and leaves low memory for DMA.
-static pa_t reserve_tables(struct memblock *mb, size_t bytes)
-{
-	uint64_t cursor = 0, start = 0;
-	struct memblock_range range;
-	while (memblock_next_free(mb, &cursor, &range)) {
-		uint64_t low = round_up(range.start ? range.start : 1, sizeof(struct cache));
-		if (low < range.end && bytes <= range.end - low)
-			start = round_down(range.end - bytes, 64);
-	}
-	return start && memblock_reserve(mb, PA(start), bytes) ? PA(start) : PA_NONE;
-}
-
+// The tables stay for ever: they lie as high as they can, and low memory is left whole for DMA.
 static bool place_tables(struct memblock *mb)
 {
 	uint32_t skipped = page_state.spans[0].first;
@@ -137,7 +125,7 @@ static bool place_tables(struct memblock *mb)
 	size_t states[PAGE_ZONES], bytes = records;
 	for (unsigned i = 0; i < PAGE_ZONES; i++)
 		bytes += states[i] = (size_t)round_up(zone_bytes(&page_state.zones[i]), 64);
-	pa_t tables = reserve_tables(mb, bytes);
+	pa_t tables = memblock_alloc_high(mb, bytes, 64);
 	if (pa_is_none(tables))
 		return false;
 	uintptr_t at = (uintptr_t)pa_pointer(tables);

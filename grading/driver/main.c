@@ -83,7 +83,8 @@ static uint64_t start_pages(void)
 	return page_init(&memblock, &config);
 }
 
-// As kernel/boot/main.c goes on: the kernel's own page table, and vmalloc in it. satp is the answer. Harts that start later use it, too.
+// As kernel/boot/main.c goes on: the kernel's own page table, through which harts that start later translate, too, and vmalloc in it.
+// satp is the answer.
 static uint64_t start_tables(void)
 {
 	if (kernel_map_init(&memblock.memory))

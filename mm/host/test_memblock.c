@@ -66,10 +66,22 @@ static uint64_t model_place(const struct model *model, uint64_t count, uint64_t 
 	return UNITS;
 }
 
-static void allocate(struct model *model)
+static uint64_t model_place_high(const struct model *model, uint64_t count, uint64_t align)
 {
-	uint64_t count = 1 + random_below(20), align = 1u << random_below(5), at = model_place(model, count, align);
-	pa_t got = memblock_alloc(&mb, count * UNIT, align * UNIT);
+	for (uint64_t at = (UNITS - count) / align * align;; at -= align) {
+		uint64_t i = 0;
+		while (i < count && model_free(model, at + i))
+			i++;
+		if (i == count || at == 0)
+			return i == count ? at : UNITS;
+	}
+}
+
+static void allocate(struct model *model, bool high)
+{
+	uint64_t count = 1 + random_below(20), align = 1u << random_below(5);
+	uint64_t at = (high ? model_place_high : model_place)(model, count, align);
+	pa_t got = (high ? memblock_alloc_high : memblock_alloc)(&mb, count * UNIT, align * UNIT);
 	EXPECT_EQ(got.raw, at == UNITS ? 0 : start_of(at));
 	if (at < UNITS)
 		paint(model->reserved, at, count, true);
@@ -104,7 +116,7 @@ TEST(memblock_model)
 				release(&model);
 				break;
 			default:
-				allocate(&model);
+				allocate(&model, random_below(2));
 			}
 			compare(&model);
 		}
@@ -143,6 +155,23 @@ TEST(memblock_odd_sizes_and_ends_of_the_address_space)
 	EXPECT_VERDICT(memblock_check(&mb), NULL);
 }
 
+TEST(memblock_takes_from_the_high_end)
+{
+	EXPECT(memblock_add(&mb, PA(0), 1001));
+	EXPECT(memblock_add(&mb, PA(UINT64_MAX - 100), 100));
+	EXPECT_EQ(memblock_alloc_high(&mb, 64, 64).raw, 896); // the highest range has no aligned place
+	EXPECT_EQ(memblock_alloc_high(&mb, 100, 1).raw, UINT64_MAX - 100);
+	EXPECT_EQ(memblock_alloc_high(&mb, 896, 1).raw, 0);   // would begin at address 0
+	EXPECT_EQ(memblock_alloc_high(&mb, 41, 1).raw, 960);  // above what lies aligned
+	EXPECT_EQ(memblock_alloc_high(&mb, 0, 1).raw, 0);
+	EXPECT_EQ(memblock_alloc_high(&mb, UINT64_MAX, 1).raw, 0);
+	EXPECT_EQ(memblock_alloc_high(&mb, 1, UINT64_MAX / 2 + 1).raw, 0);
+	EXPECT_EQ(memblock_alloc_high(&mb, 895, 1).raw, 1);
+	EXPECT_EQ(memblock_free_bytes(&mb), 1); // address 0
+	EXPECT_PANIC("power of two", (void)!memblock_alloc_high(&mb, 1, 0).raw);
+	EXPECT_VERDICT(memblock_check(&mb), NULL);
+}
+
 TEST(memblock_full_lists_refuse_and_stay_whole)
 {
 	for (unsigned i = 0; i < MEMBLOCK_RANGES; i++) {
@@ -156,6 +185,8 @@ TEST(memblock_full_lists_refuse_and_stay_whole)
 	EXPECT(memcmp(&before, &mb, sizeof mb) == 0);
 	EXPECT_EQ(memblock_alloc(&mb, 0x10, 0x10).raw, 0x10010);  // grows a range that is there
 	EXPECT_EQ(memblock_alloc(&mb, 0x10, 0x100).raw, 0);       // would need one more
+	EXPECT_EQ(memblock_alloc_high(&mb, 0x10, 0x10).raw, 0);
+	EXPECT_EQ(memblock_alloc_high(&mb, 0xff0, 0x10).raw, 0x8e010); // fills a gap, and grows what is below it
 	EXPECT(memblock_add(&mb, PA(0x11000), 0x1000));           // closes a gap
 	EXPECT_EQ(mb.memory.count, MEMBLOCK_RANGES - 1);
 	EXPECT_VERDICT(memblock_check(&mb), NULL);
