@@ -85,7 +85,8 @@ def tagged_functions(text):
             raise Problem(f"line {number + 1}: a tag that no function follows: {line}")
         closes = lines.index("}", opens)
         signature = " ".join(lines[start:opens])
-        found.append(Function(f"{int(tag.group(1))}.{tag.group(2)}", re.search(r"(\w+)\(", signature).group(1), opens, closes, signature))
+        name = re.search(r"(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\)", "", signature)).group(1)
+        found.append(Function(f"{int(tag.group(1))}.{tag.group(2)}", name, opens, closes, signature))
     return found
 
 
