@@ -379,6 +379,27 @@ def processes_with(word):
     return found
 
 
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + patience(seconds)
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@test(weight=2, cases=["sandboxed", "trusted"])
+def a_command_ends_with_its_grader(how):
+    """Also when that is killed, and has no time to clean up."""
+    mark = f"98764.{os.getpid()}{how == 'trusted':d}"
+    script = f"import sandbox; sandbox.Sandbox(trusted={how == 'trusted'}).run(['sleep', '{mark}'])"
+    grader = subprocess.Popen([sys.executable, "-c", script], cwd=os.path.join(TOP, "grading"))
+    try:
+        expect_that(wait_until(lambda: processes_with(mark)), "the command does not start")
+    finally:
+        grader.kill()
+        grader.wait()
+    expect_that(wait_until(lambda: not processes_with(mark)), "the command goes on without its grader")
+
+
 @test(weight=6)
 def sandbox_holds():
     """Nothing of ours is seen, nothing of it stays, and each limit ends it."""
