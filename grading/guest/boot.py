@@ -117,6 +117,14 @@ def give_back(run, rounds):
     run.model.lists = "boot-lists"
 
 
+def wraps(run, start):
+    """Ranges that end behind the last address that can be an end."""
+    kept, run.model.lists = run.model.lists, "boot-limits"
+    for low, size in ((SPACE - 5, 5), (SPACE - 5, 6), (start, SPACE - start), (start, SPACE - 1), (SPACE - 1, 1), (1 << 63, 1 << 63)):
+        run.some("boot-limits", Call(run.guest.rng.choice((ADD, RESERVE)), argument=low, second=size))
+    run.model.lists = kept
+
+
 def machine(run):
     rng = run.guest.rng
     run.some("boot-lists", Call(CLEAR))
@@ -127,6 +135,7 @@ def machine(run):
     while ranges:
         run.some("boot-lists", *ranges[:3])
         del ranges[:3]
+    wraps(run, rng.choice(regions)[0] + 1)
     run.ask()
     for _ in range(3):
         allocate(run, 10)
@@ -153,8 +162,7 @@ def crowd(run):
         joins = base + 2 * step * rng.randrange(60)
         run.some("boot-limits", Call(op, argument=joins + step, second=step), *more[:2],
                  Call(op, argument=joins - 1, second=step * 6), *more[2:5], Call(op, argument=joins, second=0))
-        for start, size in ((SPACE - 5, 5), (SPACE - 5, 6), (1, SPACE - 1), (base, SPACE - base), (SPACE - 1, 1), (1 << 63, 1 << 63)):
-            run.some("boot-limits", Call(op, argument=start, second=size))
+        wraps(run, base)
     run.some("boot-limits", Call(CLEAR), Call(ADD, argument=base, second=200 * step),
              *[Call(RESERVE, argument=base + 2 * step * i, second=step) for i in range(RANGES)])
     for _ in range(20):
