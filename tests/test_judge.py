@@ -75,8 +75,8 @@ def fault_is_caught(name):
         if not caught and races and seed != 3 and WHOLE:
             continue   # a rare race: once in three seeds is enough
         expect_that(caught, f"seed {seed}: {told['what']} {told['caught by']} does not fail, but {', '.join(failed) or 'nothing'}")
-        told = caught[0]["failure"]
-        expect_that(told["expected"] and told["actual"] and told["place"], f"an explanation that explains nothing: {told}")
+        failure = caught[0]["failure"]
+        expect_that(failure["expected"] and failure["actual"] and failure["place"], f"an explanation that explains nothing: {failure}")
         if races:
             break
 

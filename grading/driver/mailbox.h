@@ -30,6 +30,7 @@ enum call_op {
 	CALL_PAGES = CALL_GROUP,
 	CALL_HEAPS = 3 * CALL_GROUP,
 	CALL_TABLES = 4 * CALL_GROUP,
+	CALL_BOOT = 5 * CALL_GROUP,
 };
 
 #define CALL_SKIPPED UINT64_MAX // result of a call on an empty slot

@@ -25,6 +25,7 @@ static const struct subject *const SUBJECTS[] = {
 	[CALL_PAGES / CALL_GROUP] = &subject_pages,
 	[CALL_HEAPS / CALL_GROUP] = &subject_heaps,
 	[CALL_TABLES / CALL_GROUP] = &subject_tables,
+	[CALL_BOOT / CALL_GROUP] = &subject_boot,
 };
 
 static struct memblock memblock;

@@ -24,4 +24,4 @@ static inline bool may_mark(uint64_t physical, uint64_t bytes)
 	return physical >= 0x80000000 && physical < MAP_LINEAR_BYTES && !is_kernel;
 }
 
-extern const struct subject subject_pages, subject_heaps, subject_tables;
+extern const struct subject subject_pages, subject_heaps, subject_tables, subject_boot;
