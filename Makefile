@@ -285,9 +285,12 @@ fuzz: $(FUZZERS)
 # --- labs: labs/tool; in a student's tree lab.mk says which one, and spares holes the warnings that they would cause -----------------
 -include $(wildcard lab.mk)
 LAB_TOOL = @python3 labs/tool
+# A glance, not all of tools/setup: make check is to be quick.
+LAB_READY = @{ command -v python3 && command -v $(CC_HOST); } >/dev/null || sh tools/setup check
 LAB_BUILD = --cc $(CC_HOST) --flags $(call quote,$(HOST_FLAGS) $(WARN)) --lab $(call quote,$(LAB))
 
 check:
+	$(LAB_READY)
 	$(LAB_TOOL) check $(LAB_BUILD) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(call quote,$(JSON)))
 
 grade:
@@ -296,12 +299,15 @@ grade:
 	@echo 'build/grade/report.html is a page of it.'
 
 watch:
+	$(LAB_READY)
 	$(LAB_TOOL) watch $(LAB_BUILD)
 
 hint:
+	$(LAB_READY)
 	$(LAB_TOOL) hint --step $(call quote,$(STEP)) --number $(or $(N),1)
 
 labs:
+	$(LAB_READY)
 	$(LAB_TOOL) list
 
 lab:

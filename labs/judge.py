@@ -158,7 +158,8 @@ def place_in_source(lab, top, report, step):
     for file in lab.files:
         text = (pathlib.Path(top) / file).read_text(encoding="utf-8", errors="replace")
         for function in tagged_functions(text):
-            rank = (last is not None and function.name == last.group(1)) * 2 + (function.step == step["id"])
+            rank = (last is not None and function.name == last.group(1)) * 4 + (function.step == step["id"]) * 2
+            rank += rank == 2 and report["check"] in function.name
             functions.append((-rank, len(functions), file, function.opens, function.name))
     if not functions or min(functions)[0] == 0:
         return None

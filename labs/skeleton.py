@@ -85,7 +85,8 @@ def tagged_functions(text):
             raise Problem(f"line {number + 1}: a tag that no function follows: {line}")
         closes = lines.index("}", opens)
         signature = " ".join(lines[start:opens])
-        found.append(Function(f"{int(tag.group(1))}.{tag.group(2)}", re.search(r"(\w+)\(", signature).group(1), opens, closes, signature))
+        name = re.search(r"(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\)", "", signature)).group(1)
+        found.append(Function(f"{int(tag.group(1))}.{tag.group(2)}", name, opens, closes, signature))
     return found
 
 
@@ -105,7 +106,7 @@ def with_holes(text, lab):
 def tracked(top):
     result = subprocess.run(["git", "ls-files", "-z", "--cached"], cwd=top, capture_output=True, text=True)
     if result.returncode or not result.stdout:
-        raise Problem("a tree for a lab is made from a git checkout of the reference")
+        raise Problem("a tree for a lab is made from a git checkout of the reference" + (f": {result.stderr}" if result.stderr else ""))
     return [name for name in sorted(result.stdout.split("\0")) if name and os.path.isfile(os.path.join(top, name))]
 
 

@@ -76,9 +76,11 @@ static void *take(struct bump_region *region, size_t bytes, size_t align)
 // Lab 1.6: gets a region with room for `bytes` bytes of pieces; blocks are taken from it from now on.
 static bool grow(struct bump *bump, size_t bytes)
 {
-	size_t want = bytes + sizeof(struct bump_region), size = want > GROW_MIN ? (want + PAGE - 1) & ~(PAGE - 1) : GROW_MIN;
+	size_t least = (bytes + sizeof(struct bump_region) + PAGE - 1) & ~(PAGE - 1), size = least > GROW_MIN ? least : GROW_MIN;
 	struct bump_region *region = port_reserve(size);
 
+	if (!region && size > least)
+		region = port_reserve(size = least);
 	if (!region)
 		return false;
 	*region = (struct bump_region){ bump->region, (uintptr_t)region + size, region_start(region), NULL };

@@ -164,14 +164,6 @@ static struct block **first_from(struct block **link, struct block **end, size_t
 	return NULL;
 }
 
-// Lab 5.4: the link to the first block that fits above the rover, and, when none does, from the list's start to the rover.
-static struct block **next_fit(struct freelist *list, size_t need, size_t align)
-{
-	struct block **start = after_rover(list), **found = first_from(start, NULL, need, align);
-
-	return found ? found : first_from(&list->first, start, need, align);
-}
-
 // Lab 5.4: the link to the smallest (BEST_FIT) or largest (WORST_FIT) block that fits; NULL when none does.
 static struct block **extreme(struct freelist *list, size_t need, size_t align)
 {
@@ -181,6 +173,14 @@ static struct block **extreme(struct freelist *list, size_t need, size_t align)
 		if (fits(*link, need, align) && (!chosen || better(list->policy, *link, *chosen)))
 			chosen = link;
 	return chosen;
+}
+
+// Lab 5.4: the link to the first block that fits above the rover, and, when none does, from the list's start to the rover.
+static struct block **next_fit(struct freelist *list, size_t need, size_t align)
+{
+	struct block **start = after_rover(list), **found = first_from(start, NULL, need, align);
+
+	return found ? found : first_from(&list->first, start, need, align);
 }
 
 // The link to the block to take, NULL when none fits. All four policies are here.

@@ -169,7 +169,7 @@ static unsigned sever_leaves(struct walk *walk, pte_t *entry, const pte_t *last,
 	return dead;
 }
 
-// Lab 4.5: takes the leaves of [va, last] and the tables that become empty out of a table. Returns how many entries of this table that were.
+// Lab 4.5: takes the leaves of [va, last], and the tables that become empty, out of a table. Returns how many of its own entries went.
 static unsigned sever(struct walk *walk, pte_t *table, unsigned level, uint64_t va, uint64_t last)
 {
 	uint64_t mask = level_bytes(level) - 1;

@@ -39,6 +39,20 @@ def doctor_refuses_an_old_qemu():
 
 
 @test(weight=1)
+def container_has_what_the_tests_need():
+    """Each package that tools/doctor asks for is in .devcontainer/Dockerfile; QEMU's has other names in other releases."""
+    if not os.path.exists(os.path.join(TOP, ".devcontainer")):   # a student's tree
+        return
+    with open(os.path.join(TOP, ".devcontainer/Dockerfile"), encoding="utf-8") as file:
+        has = file.read().split()
+    with open(os.path.join(TOP, "tools/doctor"), encoding="utf-8") as file:
+        tools = re.search(r"test \| all\) echo (.*) ;;", file.read()).group(1).split()
+    packages = subprocess.run(["sh", "tools/doctor", "--packages", "apt", *tools], cwd=TOP, capture_output=True, text=True).stdout.split()
+    missing = [name for name in packages if name not in has and not name.startswith("qemu-system-")]
+    expect_that(packages and not missing, f"not in the container: {missing}")
+
+
+@test(weight=1)
 def print_qemu():
     """One line, ready for a shell, with the knobs in it, whatever they hold."""
     append = """quiet init=/it's "odd" $HOME"""

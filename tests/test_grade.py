@@ -369,6 +369,37 @@ def repositories_are_read_at_a_revision_or_before_a_deadline():
 
 # --- the sandbox
 
+def processes_with(word):
+    """Those with a word in their command line."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):   # it has just ended
+            if word in path.read_text(encoding="utf-8", errors="replace").split("\0"):
+                found.append(path.parent.name)
+    return found
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + patience(seconds)
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@test(weight=2, cases=["sandboxed", "trusted"])
+def a_command_ends_with_its_grader(how):
+    """Also when that is killed, and has no time to clean up."""
+    mark = f"98764.{os.getpid()}{how == 'trusted':d}"
+    script = f"import sandbox; sandbox.Sandbox(trusted={how == 'trusted'}).run(['sleep', '{mark}'])"
+    grader = subprocess.Popen([sys.executable, "-c", script], cwd=os.path.join(TOP, "grading"))
+    try:
+        expect_that(wait_until(lambda: processes_with(mark)), "the command does not start")
+    finally:
+        grader.kill()
+        grader.wait()
+    expect_that(wait_until(lambda: not processes_with(mark)), "the command goes on without its grader")
+
+
 @test(weight=6)
 def sandbox_holds():
     """Nothing of ours is seen, nothing of it stays, and each limit ends it."""
@@ -391,7 +422,6 @@ def sandbox_holds():
             expect_that(time.monotonic() - begin < patience(60), f"{command} was not stopped")
         mark = f"98765.{os.getpid()}"
         box.run(["sh", "-c", f"setsid sleep {mark} & (sleep {mark} &) ; exit 0"])
-        left = subprocess.run(["pgrep", "-f", f"sleep {mark}"], capture_output=True, text=True)
-        expect_that(not left.stdout, f"processes outlived their sandbox: {left.stdout}")
+        expect_that(not processes_with(mark), "processes outlived their sandbox")
         net = box.run(["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9), 2)"])
         expect_that(net.returncode != 0, "there is a network")

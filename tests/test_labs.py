@@ -302,3 +302,5 @@ def trees_are_made_only_where_they_fit():
         expect_that(result.returncode != 0 and complaint in result.stderr, result.stdout + result.stderr)
         expect_that("Traceback" not in result.stderr, result.stderr)
     expect_that("03" in make("labs"), "make labs does not list them")
+    text = "// Lab 2.5: clears.\nstatic __attribute__((noinline)) pa_t fill(pa_t block)\n{\n}\n"
+    expect_that(skeleton.tagged_functions(text)[0].name == "fill", "an attribute is taken for a function's name")

@@ -21,21 +21,21 @@ enum {
 	TABLES_UNMAP,                // argument: va, second: bytes
 	TABLES_PROTECT,              // argument: va, second: bytes, third: bits
 	TABLES_DESTROY,
-	TABLES_PROBE,                // what this hart can do at va `argument`: CAN_LOAD, CAN_STORE
-	TABLES_WATCH,                // one address more to use during calls; 0: none any more
-	TABLES_EAT,                  // takes every free page but `argument`
-	TABLES_SPIT,                 // gives them back
-	TABLES_ROOT,                 // the root's physical address
-	TABLES_PAGES,                // table->pages
-	TABLES_DATA,                 // page_alloc(order)
+	TABLES_PROBE, // what this hart can do at va `argument`: CAN_LOAD, CAN_STORE
+	TABLES_WATCH, // one address more to use during calls; 0: none any more
+	TABLES_EAT,   // takes every free page but `argument`
+	TABLES_SPIT,  // gives them back
+	TABLES_ROOT,  // the root's physical address
+	TABLES_PAGES, // table->pages
+	TABLES_DATA,  // page_alloc(order)
 };
 
-#define TABLES     4
-#define WATCHED    16
-#define CAN_LOAD   1
-#define CAN_STORE  2
-#define LOG_FLUSH  1
-#define LOG_LEAF   2
+#define TABLES      4
+#define WATCHED     16
+#define CAN_LOAD    1
+#define CAN_STORE   2
+#define LOG_FLUSH   1
+#define LOG_LEAF    2
 #define SSTATUS_SUM (1UL << 18) // loads and stores of the kernel reach pages with PTE_U
 
 struct tables_log {

@@ -44,7 +44,7 @@ CHECKS = {
     "heap-free-inside": ("Freeing an address inside a block is noticed at that call.", "is_live blame list_free slab_free"),
     "heap-free-misaligned": ("Freeing an address that no block can have is noticed at that call.", "is_live blame list_free slab_free"),
     "heap-free-foreign": ("Freeing memory that is not the heap's is noticed at that call.", "is_live blame list_free slab_free"),
-    "heap-cost": ("A call costs at most eight times the instructions that it costs in the reference.",
+    "heap-cost": ("A call costs at most twelve times the instructions that it costs in the reference.",
                   "first_from extreme insert carve list_alloc"),
     "heap-growth": ("With four times the blocks a call costs at most about four times as much, or twice the reference's growth.",
                     "first_from extreme insert link_above list_alloc"),

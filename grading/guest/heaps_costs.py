@@ -1,8 +1,8 @@
 """What a heap costs: instructions of a call, their growth with the number of blocks, and pages for what is in use; against the reference,
 with the same plan.
 
-The bound on instructions is wide: unoptimized code takes four to six times as many, and that changes no mark. What searches in a worse
-way than the reference shows in the growth.
+The bound on instructions is wide, and for many blocks: unoptimized code takes four to six times as many, a map of units eight times where
+it looks at every hole, and that changes no mark. What searches in a worse way than the reference shows in the growth.
 """
 
 import random
@@ -96,14 +96,14 @@ def costs(verdicts, scenario, options, start):
     if not mine:
         return False
     theirs = options.reference.costs(scenario, measure)
-    most, name = 8 * theirs["few"] + 20, scenario.text
+    most, name = 12 * theirs["many"] + 20, scenario.text
     growth, expected = [max(found["many"], 1) / max(found["few"], 1) for found in (mine, theirs)]
-    verdicts.measured[f"{name}: heap-cost"] = {"instructions": round(mine["few"], 1), "reference": round(theirs["few"], 1)}
+    verdicts.measured[f"{name}: heap-cost"] = {"instructions": round(mine["many"], 1), "reference": round(theirs["many"], 1)}
     verdicts.measured[f"{name}: heap-growth"] = {"factor": round(growth, 2), "reference": round(expected, 2)}
     verdicts.measured[f"{name}: heap-memory"] = {"utilisation": round(mine["memory"], 3), "reference": round(theirs["memory"], 3)}
-    if mine["few"] > most:
-        verdicts.fail(Violation("heap-cost", f"at most {most:.0f} instructions a call",
-                                f"{mine['few']:.0f}; reference: {theirs['few']:.0f}"))
+    if mine["many"] > most:
+        verdicts.fail(Violation("heap-cost", f"at most {most:.0f} instructions a call, beside {MANY} blocks",
+                                f"{mine['many']:.0f}; reference: {theirs['many']:.0f}"))
     worst = max(2 * expected, 1.25 * MANY / FEW)   # a search over all holes is as right as one that ends early
     if growth > worst:
         verdicts.fail(Violation("heap-growth", f"with {MANY // FEW} times the blocks at most {worst:.1f} times the instructions",

@@ -11,8 +11,8 @@ from guest.machine import Ended, Guest
 from guest.mailbox import PAGE, Call
 from guest.pages_model import FREE_COUNT
 from guest.run import Run
-from guest.tables_model import (BASE, COW, CREATE, DATA, DESTROY, DIRTY, EAT, EDGE, ENTER, LARGE, LEAVE, MAP, MAP_RANGE, PAGES, PROBE, PROTECT,
-                                ROOT, SPIT, UNIVERSE, UNMAP, WATCH, Model, R, U, W, X)
+from guest.tables_model import (BASE, COW, CREATE, DATA, DESTROY, DIRTY, EAT, EDGE, ENTER, LARGE, LEAVE, MAP, MAP_RANGE, PAGES, PROBE,
+                                PROTECT, ROOT, SPIT, UNIVERSE, UNMAP, WATCH, Model, R, U, W, X)
 from guest.verdicts import Violation
 
 MIB = 1 << 20
@@ -312,8 +312,8 @@ def costs(verdicts, scenario, options):
 
 
 SCENARIOS = {
-    "alone": ("table-start", "map-exact", "table-result", "table-pages", "table-undone", "released", "flushed", "flush-range", "kernel-half",
-              "destroyed", "table-leaves"),
+    "alone": ("table-start", "map-exact", "table-result", "table-pages", "table-undone", "released", "flushed", "flush-range",
+              "kernel-half", "destroyed", "table-leaves"),
     "harts": ("table-start", "map-exact", "table-result", "flushed", "flush-range", "destroyed", "table-leaves"),
     "misuse": tuple(WRONG),
     "costs": ("cost-table", "cost-sparse"),

@@ -13,7 +13,8 @@ from guest import mailbox as box
 from guest.mailbox import PAGE, RAM
 from guest.verdicts import Violation
 
-OPS = ("create", "enter", "leave", "map", "map_range", "unmap", "protect", "destroy", "probe", "watch", "eat", "spit", "root", "pages", "data")
+OPS = ("create", "enter", "leave", "map", "map_range", "unmap", "protect", "destroy", "probe", "watch", "eat", "spit", "root", "pages",
+       "data")
 (CREATE, ENTER, LEAVE, MAP, MAP_RANGE, UNMAP, PROTECT, DESTROY, PROBE, WATCH, EAT, SPIT, ROOT, PAGES, DATA) = \
     range(4 * box.GROUP, 4 * box.GROUP + len(OPS))   # grading/driver/tables.c
 V, R, W, X, U, G, A, D, COW, DIRTY = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
@@ -50,7 +51,7 @@ def describe(call):
         text = f"table_protect(0x{call.argument:x}, {call.second // PAGE} pages, {letters(call.third)})"
     elif call.op == PROBE:
         text = f"0x{call.argument:x} is used"
-        answer = ": " + ("can load and store", "can load", "can store", "page faults")[(0, 1, 2, 3)[{3: 0, 1: 1, 2: 2, 0: 3}[call.value & 3]]]
+        answer = ": " + ("page faults", "can load", "can store", "can load and store")[call.value & 3]
     elif call.op == EAT:
         text = f"all free pages but {call.argument} are taken"
     else:
@@ -196,7 +197,8 @@ class Model:
         self.examined["flushed"] += 1
         if call.value & ~may:
             what = "store" if call.value & ~may & CAN_STORE else "load"
-            self._note("flushed", "a page fault", f"hart {call.hart} can still {what} there: it was not told to forget", call.argument, call)
+            self._note("flushed", "a page fault", f"hart {call.hart} can still {what} there: it was not told to forget",
+                       call.argument, call)
         if may & ~call.value:
             self._note("map-exact", "the access works", "a page fault", call.argument, call)
 
@@ -310,7 +312,8 @@ class Model:
         got = [(va, (pte >> 10 & (1 << 44) - 1) << 12, kind >> 8 & 255) for va, pte, kind in released]
         if (sorted(got) if call.op == DESTROY else got) != want:
             odd = next((i for i, pair in enumerate(zip(got, want)) if pair[0] != pair[1]), min(len(got), len(want)))
-            tell = [f"0x{part[odd][0]:x} -> 0x{part[odd][1]:x} at level {part[odd][2]}" if odd < len(part) else "no more" for part in (want, got)]
+            tell = [f"0x{part[odd][0]:x} -> 0x{part[odd][1]:x} at level {part[odd][2]}" if odd < len(part) else "no more"
+                    for part in (want, got)]
             self._note("released", f"leaves in rising order, each once; number {odd + 1}: {tell[0]}", tell[1], call.argument, call)
         if call.op == UNMAP and call.hart in self.inside:
             still = next((va for va, _, kind in released if kind >> 16 & 3), None)

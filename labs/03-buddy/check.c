@@ -263,7 +263,7 @@ CHECK(batch)
 {
 	static const char rule[] = "take_any gives whole free blocks of at most the order asked for, and splits only when there is none.";
 	judge_rule(rule);
-	for (unsigned i = 0; i < 60; i++) {
+	for (unsigned i = 0; i < 25; i++) {
 		zone_of_one((uint32_t)random_below(60), 30 + (uint32_t)random_below(1500));
 		for (unsigned n = 0; n < 12; n++) { // some pages of it come back here and there
 			uint32_t frame = frames_take(0);

@@ -73,7 +73,7 @@ static const char *in_letters(uint64_t entry)
 {
 	static char text[16];
 	snprintf(text, sizeof text, "%c%c%c%c%c%c", entry & PTE_R ? 'r' : '-', entry & PTE_W ? 'w' : '-', entry & PTE_X ? 'x' : '-',
-		 entry & PTE_U ? 'u' : '-', entry & PTE_G ? 'g' : '-', entry & PTE_COW ? 'c' : '-');
+		entry & PTE_U ? 'u' : '-', entry & PTE_G ? 'g' : '-', entry & PTE_COW ? 'c' : '-');
 	return text;
 }
 
@@ -85,8 +85,11 @@ static size_t draw_level(char *to, size_t bytes, uint64_t table, unsigned level,
 	if (!(entry & 1))
 		return used + (size_t)snprintf(to, bytes, entry ? "not valid, but not zero\n" : "empty\n");
 	if (entry & 10)
-		return used + (size_t)snprintf(to, bytes, "leaf of %s -> %#lx %s\n", level == 0 ? "4 KiB" : level == 1 ? "2 MiB" : "1 GiB", pa,
-					       in_letters(entry));
+		return used + (size_t)snprintf(to, bytes, "leaf of %s -> %#lx %s\n",
+				      level == 0   ? "4 KiB"
+				      : level == 1 ? "2 MiB"
+						   : "1 GiB",
+				      pa, in_letters(entry));
 	return used + (size_t)snprintf(to, bytes, "table at %#lx\n", pa);
 }
 
@@ -106,7 +109,7 @@ static void draw(uint64_t va, char *to, size_t bytes)
 		return;
 	if (shadow[page])
 		snprintf(to + used, bytes - used, "should be -> %#lx %s\n", (unsigned long)round_down(shadow[page], PAGE_BYTES),
-			 in_letters(shadow[page]));
+			in_letters(shadow[page]));
 	else
 		snprintf(to + used, bytes - used, "should be: nothing there\n");
 }
@@ -164,7 +167,8 @@ static void require_page(size_t page, const char *rule)
 		REQUIRE(!found.entry, va, rule, "nothing is mapped there", SAY("a leaf that leads to %#lx", (unsigned long)pa));
 		return;
 	}
-	REQUIRE(found.entry, va, rule, SAY("a leaf that leads to %#lx", (unsigned long)round_down(want, PAGE_BYTES)), "nothing is mapped there");
+	REQUIRE(found.entry, va, rule, SAY("a leaf that leads to %#lx", (unsigned long)round_down(want, PAGE_BYTES)),
+		"nothing is mapped there");
 	REQUIRE(pa == round_down(want, PAGE_BYTES), va, rule, SAY("physical %#lx", (unsigned long)round_down(want, PAGE_BYTES)),
 		SAY("physical %#lx", (unsigned long)pa));
 	uint64_t bits = (want & (RIGHTS | PTE_DIRTY)) | PTE_V | PTE_A | PTE_D;
@@ -187,13 +191,16 @@ void require_pages(size_t first, size_t count, const char *rule)
 void require_counts(const char *rule)
 {
 	size_t tables = count_tables(&user), gone = free_before - page_free_count();
-	REQUIRE(user.pages == tables, NOWHERE, rule, SAY("pages = %zu: as many tables can be reached", tables), SAY("pages = %zu", user.pages));
-	REQUIRE(!empty_table, NOWHERE, rule, "no table without an entry below the root", SAY("the table at %#lx has none", (unsigned long)empty_table));
-	REQUIRE(gone == tables - 1, NOWHERE, rule, SAY("%zu pages taken from page_alloc for %zu tables below the root", tables - 1, tables - 1),
-		SAY("%zu pages taken", gone));
+	REQUIRE(user.pages == tables, NOWHERE, rule, SAY("pages = %zu: as many tables can be reached", tables),
+		SAY("pages = %zu", user.pages));
+	REQUIRE(!empty_table, NOWHERE, rule, "no table without an entry below the root",
+		SAY("the table at %#lx has none", (unsigned long)empty_table));
+	REQUIRE(gone == tables - 1, NOWHERE, rule,
+		SAY("%zu pages taken from page_alloc for %zu tables below the root", tables - 1, tables - 1), SAY("%zu pages taken", gone));
 	const uint64_t *root = pa_pointer(user.root), *theirs = pa_pointer(kernel.root);
 	for (unsigned i = 256; i < 512; i++)
-		REQUIRE(root[i] == theirs[i], NOWHERE, "The upper half of the root is the kernel's: every table has the same entries there.",
+		REQUIRE(root[i] == theirs[i], NOWHERE,
+			"The upper half of the root is the kernel's: every table has the same entries there.",
 			SAY("root entry %u = %#lx", i, (unsigned long)theirs[i]), SAY("%#lx", (unsigned long)root[i]));
 }
 
@@ -257,8 +264,8 @@ enum table_result try_map(size_t page, uint64_t pa, unsigned level, uint64_t bit
 	call("table_map(%#lx -> %#lx, level %u, %#lx)", (unsigned long)page_va(page), (unsigned long)pa, level, (unsigned long)bits);
 	enum table_result result = table_map(&user, VA(page_va(page)), PA(pa), level, bits);
 	answer("%s", result <= TABLE_BUSY ? names[result] : "?");
-	REQUIRE(result == TABLE_NO_MEMORY || result == (fits ? TABLE_OK : TABLE_BUSY), page_va(page), rule, fits ? "TABLE_OK" : "TABLE_BUSY",
-		names[result]);
+	REQUIRE(result == TABLE_NO_MEMORY || result == (fits ? TABLE_OK : TABLE_BUSY), page_va(page), rule,
+		fits ? "TABLE_OK" : "TABLE_BUSY", names[result]);
 	for (size_t i = 0; result == TABLE_OK && i < count; i++)
 		shadow[page + i] = (pa + i * PAGE_BYTES) | bits;
 	return result;
@@ -270,7 +277,8 @@ static bool is_remembered(size_t page) // what the shadow has of it can still be
 	bool can = false;
 	for (unsigned cpu = 0; cpu < 2; cpu++)
 		for (int access = MMU_LOAD; access <= MMU_FETCH; access++)
-			can |= (user.cpus >> cpu & 1) && mmu_translate(&user, cpu, page_va(page), (enum mmu_access)access, shadow[page] & PTE_U, &pa);
+			can |= (user.cpus >> cpu & 1) &&
+			       mmu_translate(&user, cpu, page_va(page), (enum mmu_access)access, shadow[page] & PTE_U, &pa);
 	return can;
 }
 
@@ -281,12 +289,12 @@ static void on_release(void *context, pte_t leaf, va_t va, unsigned level)
 {
 	size_t first = (va.raw - BASE) / PAGE_BYTES, count = level_bytes(level) / PAGE_BYTES;
 	REQUIRE(context == &released, va.raw, ORDER, "the context that was given", "another one");
-	REQUIRE(va.raw >= BASE && first + count <= PAGES && (released == 0 || first > last_released), va.raw, ORDER, "a higher address than before",
-		SAY("address %#lx", (unsigned long)va.raw));
-	for (size_t i = 0; i < count; i += count > 1 ? 73 : 1) {
+	REQUIRE(va.raw >= BASE && first + count <= PAGES && (released == 0 || first > last_released), va.raw, ORDER,
+		"a higher address than before", SAY("address %#lx", (unsigned long)va.raw));
+	for (size_t i = 0; i<count; i += count> 1 ? 73 : 1) {
 		uint64_t pa = pte_pa(leaf).raw + i * PAGE_BYTES;
-		REQUIRE(shadow[first + i] && round_down(shadow[first + i], PAGE_BYTES) == pa, va.raw, ORDER, "the leaf that was mapped there",
-			SAY("one that leads to %#lx", (unsigned long)pa));
+		REQUIRE(shadow[first + i] && round_down(shadow[first + i], PAGE_BYTES) == pa, va.raw, ORDER,
+			"the leaf that was mapped there", SAY("one that leads to %#lx", (unsigned long)pa));
 		REQUIRE(!is_remembered(first + i), va.raw, ORDER, "no CPU has this page in its TLB any more",
 			"one has: the flush must come before the release");
 	}
@@ -299,8 +307,9 @@ static void require_flushes(bool needed, const char *rule)
 {
 	REQUIRE(flushes <= 1, NOWHERE, rule, "one port_flush for the whole call", SAY("%llu of them", (unsigned long long)flushes));
 	REQUIRE(needed || flushes == 0, NOWHERE, rule, "no port_flush: nothing has lost a right", "one");
-	REQUIRE(flushes == 0 || freed_at_flush == 0, NOWHERE, "A table page is given back when no CPU can walk through it any more: after the flush.",
-		"no table freed before port_flush", SAY("%zu tables freed before it", freed_at_flush));
+	REQUIRE(flushes == 0 || freed_at_flush == 0, NOWHERE,
+		"A table page is given back when no CPU can walk through it any more: after the flush.", "no table freed before port_flush",
+		SAY("%zu tables freed before it", freed_at_flush));
 }
 
 // Whoever gets the pages next fills them with what looks like entries; it must not matter to any CPU.
@@ -339,7 +348,8 @@ enum table_result try_unmap(size_t first, size_t count)
 				"When a table goes, the whole address space is flushed: a CPU may have cached the way through it.");
 	} else {
 		REQUIRE(released == 0 && user.pages == tables, page_va(first), "TABLE_NO_MEMORY leaves everything as it was.",
-			"nothing released, no tables made", SAY("%zu pages released, %zu tables instead of %zu", released, user.pages, tables));
+			"nothing released, no tables made",
+			SAY("%zu pages released, %zu tables instead of %zu", released, user.pages, tables));
 	}
 	require_pages(first, count, rule);
 	require_counts("Tables that become empty are given back, and no others.");
@@ -348,7 +358,8 @@ enum table_result try_unmap(size_t first, size_t count)
 
 enum table_result try_protect(size_t first, size_t count, uint64_t bits)
 {
-	static const char rule[] = "After table_protect every leaf in the range has exactly these rights; all else in it, and beside it, is as it was.";
+	static const char rule[] =
+		"After table_protect every leaf in the range has exactly these rights; all else in it, and beside it, is as it was.";
 	bool narrows = false;
 	for (size_t page = first; page < first + count; page++)
 		narrows |= shadow[page] && ((shadow[page] & ~bits & PTE_PERMISSIONS) || (~shadow[page] & bits & PTE_U));
@@ -368,4 +379,26 @@ enum table_result try_protect(size_t first, size_t count, uint64_t bits)
 	require_pages(first, count, rule);
 	require_counts("table_protect gives and takes no tables but for splits.");
 	return result;
+}
+
+// ---- random ones
+
+uint64_t some_pa(unsigned level)
+{
+	return ((1 + random_below(3)) << 30) + (level < 2 ? random_below(256) * level_bytes(level) : 0);
+}
+
+uint64_t some_bits(void)
+{
+	static const uint64_t some[] = { PTE_R, PTE_R | PTE_W, PTE_R | PTE_X, PTE_X, PTE_R | PTE_COW };
+	return some[random_below(5)] | (random_below(3) ? PTE_U : 0);
+}
+
+void fill(unsigned leaves, size_t pages, bool large)
+{
+	for (unsigned n = 0; n < leaves; n++) {
+		unsigned level = large && random_below(6) == 0;
+		size_t page = level ? EDGE + random_below(pages / LARGE ? pages / LARGE : 1) * LARGE : random_below(pages);
+		try_map(page, some_pa(level), level, some_bits());
+	}
 }

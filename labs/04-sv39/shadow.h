@@ -61,3 +61,8 @@ void require_forgotten(size_t first, size_t count, const char *rule);
 // table_unmap and table_protect with the shadow kept and all of their promises required.
 enum table_result try_unmap(size_t first, size_t count);
 enum table_result try_protect(size_t first, size_t count, uint64_t bits);
+
+// Random memory for a leaf, random rights; leaves anywhere in the first `pages`, a sixth of them large if there may be such.
+uint64_t some_pa(unsigned level);
+uint64_t some_bits(void);
+void fill(unsigned leaves, size_t pages, bool large);

@@ -65,7 +65,7 @@ size_t arena_largest(void)
 
 // ---- a map: what should be, and what the heap's walk says, in cells of a size at which some blocks are seen
 
-#define CELLS 56u
+#define CELLS 54u
 
 static char row[2][CELLS + 1];
 static uintptr_t map_start, map_cell;
@@ -111,13 +111,12 @@ static void map(uint64_t place, char *to, size_t bytes)
 	char at[CELLS + 1];
 	memset(at, ' ', CELLS);
 	at[(place - map_start) / map_cell] = 0;
-	int used = snprintf(to, bytes, "from %s on, %lu bytes a sign:  [## in use  . free  - the heap's own\n"
-				       "should be  %.56s\n           %s^\n",
+	int used = snprintf(to, bytes, "from %s on, %lu bytes a sign\nshould be  %.54s\n           %s^\n",
 			    arena_name(map_start), (unsigned long)map_cell, row[0], at);
 	visits = 0;
 	if (arena.heap)
 		arena.ops->walk(arena.heap, draw_visited, NULL);
-	snprintf(to + used, bytes - (size_t)used, "walk says  %.56s\n", row[1]);
+	snprintf(to + used, bytes - (size_t)used, "walk says  %.54s\n[## in use   . free   - the heap's own\n", row[1]);
 }
 
 // ---- pieces

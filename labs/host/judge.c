@@ -34,6 +34,7 @@ static struct shared { // with the child
 static struct check *checks, **checks_end = &checks;
 static uint64_t seed = 1, stream;
 static unsigned patience = 1500; // milliseconds of CPU time for a check
+#define HURRY 1000               // after one that was stuck; the longest check takes 350
 static bool closing; // the map is being drawn, or there is nothing to add any more
 void (*judge_map)(uint64_t place, char *to, size_t bytes);
 
@@ -246,8 +247,8 @@ static void judge(const struct check *check, FILE *out)
 		exit(2);
 	}
 	report(out, check->name, status, said);
-	if (shared->end == STUCK && patience > 400)
-		patience = 400; // whoever waits for the report has waited once
+	if (shared->end == STUCK && patience > HURRY)
+		patience = HURRY; // whoever waits for the report has waited once
 	close(said);
 }
 
