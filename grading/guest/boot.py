@@ -173,7 +173,7 @@ def crowd(run):
 
 def ranges(run):
     run.boot()
-    for _ in range(24):
+    for _ in range(16):
         machine(run)
     crowd(run)
 

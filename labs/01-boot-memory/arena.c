@@ -13,7 +13,7 @@ static unsigned char stamp_of(unsigned index)
 	return (unsigned char)(index * 37 + 11);
 }
 
-// ---- a map: 64 units of 16 bytes around the place
+// ---- a map: 56 units of 16 bytes around the place
 
 static char sign(uintptr_t at)
 {
@@ -25,15 +25,15 @@ static char sign(uintptr_t at)
 
 static void map(uint64_t place, char *to, size_t bytes)
 {
-	uintptr_t at = (uintptr_t)place & ~(uintptr_t)15, from = at - 32 * 16;
+	uintptr_t at = (uintptr_t)place & ~(uintptr_t)15, from = at - 28 * 16;
 	if (at >= arena.start && at < arena.end && from < arena.start)
 		from = arena.start;
 	char row[2][72] = { { 0 } };
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i < 56; i++) {
 		row[0][i] = sign(from + 16 * i);
 		row[1][i] = from + 16 * i == at ? '^' : ' ';
 	}
-	snprintf(to, bytes, "arena + %lld, a column is 16 bytes\n%s\n%s\na..z: live blocks, in turn  .: none  blank: outside the arena\n",
+	snprintf(to, bytes, "arena + %lld, a column is 16 bytes\n%s\n%s\na..z: live blocks, in turn  .: none  blank: outside\n",
 		 (long long)(from - arena.start), row[0], row[1]);
 }
 
