@@ -27,7 +27,8 @@ enum {
 	TABLES_SPIT,  // gives them back
 	TABLES_ROOT,  // the root's physical address
 	TABLES_PAGES, // table->pages
-	TABLES_DATA,  // page_alloc(order)
+	TABLES_DATA,  // page_alloc(flags)
+	TABLES_ASID,  // table->asid
 };
 
 #define TABLES      4
@@ -205,8 +206,10 @@ static uint64_t perform(const struct call *call, const uint64_t *slot)
 		return table->root.raw;
 	case TABLES_PAGES:
 		return table->pages;
+	case TABLES_ASID:
+		return table->asid;
 	case TABLES_DATA:
-		return page_alloc(call->order, PAGE_ZERO).raw;
+		return page_alloc(call->flags, PAGE_ZERO).raw;
 	default:
 		break;
 	}

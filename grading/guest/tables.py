@@ -11,7 +11,7 @@ from guest.machine import Ended, Guest
 from guest.mailbox import PAGE, Call
 from guest.pages_model import FREE_COUNT
 from guest.run import Run
-from guest.tables_model import (BASE, COW, CREATE, DATA, DESTROY, DIRTY, EAT, EDGE, ENTER, LARGE, LEAVE, MAP, MAP_RANGE, PAGES, PROBE,
+from guest.tables_model import (ASID, BASE, COW, CREATE, DATA, DESTROY, DIRTY, EAT, EDGE, ENTER, LARGE, LEAVE, MAP, MAP_RANGE, PAGES, PROBE,
                                 PROTECT, ROOT, SPIT, UNIVERSE, UNMAP, WATCH, Model, R, U, W, X)
 from guest.verdicts import Violation
 
@@ -51,7 +51,7 @@ class TablesRun(Run):
         self.model = Model(self.guest)
         self.model.kernel_root = self.start_tables("table-start")
         self.came_through("table-start")
-        data = [Call(DATA, order) for order in [0] * 12 + [9, 9, 10]]   # what tables may map: pages, two blocks of 2 MiB, one of 4 MiB
+        data = [Call(DATA, flags=order) for order in [0] * 12 + [9, 9, 10]]   # what tables may map: pages, two blocks of 2 MiB, one of 4 MiB
         self.batch(data, look=False)
         if not all(call.value for call in data):
             raise Ended("refused", "page_alloc gave no memory")
@@ -154,7 +154,7 @@ def stir(run, rounds):
         run.now = "flushed"
         watch = [Call(WATCH)] + [Call(WATCH, argument=va) for va in addresses]
         use = [Call(PROBE, argument=va) for va in addresses]
-        run.batch(watch + use + [call] + [Call(PROBE, argument=va) for va in addresses])
+        run.batch(watch + use + [Call(FREE_COUNT), call] + [Call(PROBE, argument=va) for va in addresses])
         if rng.random() < 0.3:
             run.batch([Call(WATCH)])
             run.now = "table-pages"
@@ -202,6 +202,24 @@ def starve(run, rounds):
     run.came_through("table-undone")
 
 
+class Second:
+    """Another table, with other pages at the same addresses, which nothing that is done to the first may change."""
+
+    def __init__(self, run):
+        self.run, root = run, Call(ROOT, 1)
+        maps = [Call(MAP, 1, argument=run.va(page), second=run.single[page % 12], third=R | U) for page in range(0, UNIVERSE, 37)]
+        run.batch([Call(CREATE, 1), *maps, root], look=False)
+        self.root = root.value
+        self.leaves = run.model.walk_from(self.root)[0]
+        run.expect(len(self.leaves) == len(maps), "map-exact", f"{len(maps)} leaves in a second table", f"{len(self.leaves)}")
+
+    def look(self):
+        found, _, _, problem = self.run.model.walk_from(self.root)
+        self.run.expect(found == self.leaves and not problem, "map-exact", "a table changes only when it is itself the call's",
+                        "another table was changed by what was done to the first")
+        self.run.batch([Call(DESTROY, 1)], look=False)
+
+
 def destroy(run):
     run.now = "destroyed"
     run.batch([Call(WATCH), Call(LEAVE), Call(DESTROY, touch=1)], look=False)
@@ -214,10 +232,11 @@ def destroy(run):
 
 def alone(run):
     run.boot()
+    second = Second(run)
     for rounds in (14, 22):
         run.now = "table-start"
         run.create()
-        run.batch([Call(ENTER)])
+        run.batch([Call(ENTER), Call(ASID)])
         starve_empty(run)
         ranges(run)
         fill(run, 36)
@@ -225,6 +244,7 @@ def alone(run):
         stir(run, rounds)
         starve(run, 12)
         destroy(run)
+    second.look()
 
 
 def harts(run):
@@ -233,6 +253,7 @@ def harts(run):
     run.create()
     count, rng = run.guest.harts, run.guest.rng
     run.batch(*[[Call(ENTER)] for _ in range(count)])
+    run.batch([Call(ASID)])
     fill(run, 30)
     for _ in range(30):
         run.batch([run.map() for _ in range(3)])
@@ -241,7 +262,8 @@ def harts(run):
         if not addresses:
             continue
         run.now = "flushed"
-        for shares in ([[Call(PROBE, argument=va) for va in addresses] for _ in range(count)], [[call]],
+        watch = [Call(WATCH)] + [Call(WATCH, argument=va) for va in addresses]
+        for shares in ([[Call(PROBE, argument=va) for va in addresses] for _ in range(count)], [watch + [Call(FREE_COUNT), call]],
                        [[Call(PROBE, argument=va) for va in rng.sample(addresses, len(addresses))] for _ in range(count)]):
             run.batch(*shares)
     run.now = "destroyed"
@@ -275,6 +297,7 @@ def cost_plan(run):
     run.now = "cost-table"
     run.boot()
     run.create()
+    run.batch([Call(ENTER)], look=False)   # so that flushes have somebody to tell
     nothing = [Call(box.NOTHING) for _ in range(20)]
     singles = [Call(MAP, argument=run.va(page), second=run.single[0], third=R | W | U) for page in range(0, UNIVERSE, 3)]
     protects = [Call(PROTECT, argument=run.va(page), second=PAGE, third=R | U) for page in range(0, UNIVERSE, 3)]

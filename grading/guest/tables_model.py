@@ -11,11 +11,12 @@ import struct
 
 from guest import mailbox as box
 from guest.mailbox import PAGE, RAM
+from guest.pages_model import FREE_COUNT
 from guest.verdicts import Violation
 
 OPS = ("create", "enter", "leave", "map", "map_range", "unmap", "protect", "destroy", "probe", "watch", "eat", "spit", "root", "pages",
-       "data")
-(CREATE, ENTER, LEAVE, MAP, MAP_RANGE, UNMAP, PROTECT, DESTROY, PROBE, WATCH, EAT, SPIT, ROOT, PAGES, DATA) = \
+       "data", "asid")
+(CREATE, ENTER, LEAVE, MAP, MAP_RANGE, UNMAP, PROTECT, DESTROY, PROBE, WATCH, EAT, SPIT, ROOT, PAGES, DATA, ASID) = \
     range(4 * box.GROUP, 4 * box.GROUP + len(OPS))   # grading/driver/tables.c
 V, R, W, X, U, G, A, D, COW, DIRTY = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
 RIGHTS = R | W | X | U | G
@@ -38,7 +39,7 @@ def describe(call):
            box.START_HARTS: "the other harts start", box.INTERRUPT: "an interrupt"}
     if call.op in own:
         return f"hart {call.hart}: {own[call.op]}"
-    if not CREATE <= call.op <= DATA:
+    if not CREATE <= call.op <= ASID:
         return f"hart {call.hart}: page_free_count() = {call.value}"
     name, answer = OPS[call.op - CREATE], ""
     if call.op == MAP:
@@ -80,6 +81,7 @@ class Model:
         self.log_at = guest.elf.physical("tables_log")
         self.inside = set()          # harts that have entered
         self.watched = []
+        self.asid, self.free = None, None   # the table's number; free pages as last counted
 
     # --- memory's side
 
@@ -91,8 +93,11 @@ class Model:
 
     def walk(self):
         """({page of the address space: (pa, bits)}, {first page: level}, tables below the root, problem) of the lower half."""
+        return self.walk_from(self.root)
+
+    def walk_from(self, root):
         leaves, sizes, tables, problem = {}, {}, 0, None
-        todo = [(self.root, 2, 0)]
+        todo = [(root, 2, 0)]
         while todo:
             at, level, first = todo.pop()
             used, span = 0, 512 ** level
@@ -118,7 +123,7 @@ class Model:
                 else:
                     tables += 1
                     todo.append((pa, level - 1, page))
-            if not used and at != self.root:
+            if not used and at != root:
                 problem = problem or (first, f"the table at 0x{at:x} is empty, and still linked")
         return leaves, sizes, tables, problem
 
@@ -162,7 +167,13 @@ class Model:
         if call.odd & (box.ODD_INTERRUPTS | box.ODD_LOCK):
             self._note("table-leaves", "interrupts on and no lock held after the call", "it left something", call=call)
         self.examined["table-leaves"] += 1
-        if call.op == ENTER:
+        if call.op == FREE_COUNT:
+            self.free = call.value
+        elif CREATE <= call.op <= ASID and call.order:
+            return   # another table's: tables.py looks after that one
+        elif call.op == ASID:
+            self.asid = call.value
+        elif call.op == ENTER:
             self.inside.add(call.hart)
         elif call.op == LEAVE:
             self.inside.discard(call.hart)
@@ -331,6 +342,8 @@ class Model:
 
     def _flushes(self, call, entries, lost, tables_went):
         flushes = [(kind >> 8 & 0xffffffff, start, pages) for kind, start, pages, _ in entries if kind & 255 == LOG_FLUSH]
+        wrong = next((asid for kind, _, _, asid in entries if kind & 255 == LOG_FLUSH and self.asid is not None and asid != self.asid), None)
+        freed = max((kind >> 40 for kind, *_ in entries if kind & 255 == LOG_FLUSH), default=0) - (self.free or 1 << 24)
         if not call.touch or not self.inside:
             return
         self.examined["flush-range"] += 1
@@ -338,6 +351,11 @@ class Model:
             if flushes:
                 self._note("flush-range", "no flush: nothing has lost a right", f"{len(flushes)}", call.argument, call)
             return
+        if wrong is not None:
+            self._note("flush-range", f"a flush of the table's own number, {self.asid:#x}", f"of {wrong:#x}", call.argument, call)
+        if freed > 0:
+            self._note("flushed", "table pages are given back after the flush: until then a hart may walk through them",
+                       f"{freed} were free before it", call.argument, call)
         if len(flushes) > 1:
             self._note("flush-range", "one flush for the whole call", f"{len(flushes)} flushes", call.argument, call)
         low, high = BASE + lost[0] * PAGE, BASE + (lost[-1] + 1) * PAGE
