@@ -11,7 +11,8 @@ from guest.machine import Ended, Guest
 from guest.mailbox import PAGE, Call
 from guest.pages_model import FREE_COUNT
 from guest.run import Run
-from guest.tables_model import (ASID, BASE, COW, CREATE, DATA, DESTROY, DIRTY, EAT, EDGE, ENTER, LARGE, LEAVE, MAP, MAP_RANGE, PAGES, PROBE,
+from guest.tables_model import (ASID, BASE, COW, CREATE, DATA, DESTROY, DIRTY, EAT, EDGE, ENTER, LARGE,
+                                LEAVE, MAP, MAP_RANGE, PAGES, PROBE,
                                 PROTECT, ROOT, SPIT, UNIVERSE, UNMAP, WATCH, Model, R, U, W, X)
 from guest.verdicts import Violation
 
@@ -51,7 +52,7 @@ class TablesRun(Run):
         self.model = Model(self.guest)
         self.model.kernel_root = self.start_tables("table-start")
         self.came_through("table-start")
-        data = [Call(DATA, flags=order) for order in [0] * 12 + [9, 9, 10]]   # what tables may map: pages, two blocks of 2 MiB, one of 4 MiB
+        data = [Call(DATA, flags=order) for order in [0] * 12 + [9, 9, 10]]   # what tables may map: pages, 2 MiB twice, 4 MiB
         self.batch(data, look=False)
         if not all(call.value for call in data):
             raise Ended("refused", "page_alloc gave no memory")

@@ -342,7 +342,8 @@ class Model:
 
     def _flushes(self, call, entries, lost, tables_went):
         flushes = [(kind >> 8 & 0xffffffff, start, pages) for kind, start, pages, _ in entries if kind & 255 == LOG_FLUSH]
-        wrong = next((asid for kind, _, _, asid in entries if kind & 255 == LOG_FLUSH and self.asid is not None and asid != self.asid), None)
+        numbers = [asid for kind, _, _, asid in entries if kind & 255 == LOG_FLUSH]
+        wrong = next((asid for asid in numbers if self.asid is not None and asid != self.asid), None)
         freed = max((kind >> 40 for kind, *_ in entries if kind & 255 == LOG_FLUSH), default=0) - (self.free or 1 << 24)
         if not call.touch or not self.inside:
             return
