@@ -43,7 +43,7 @@ CHECKS = {
                    "table_map table_unmap table_protect"),
     "cost-sparse": ("A range in which little is mapped costs little, however long it is.", "sever table_unmap"),
 }
-ENOUGH = {"map-exact": 50, "table-result": 100, "released": 50, "flushed": 200, "flush-range": 50, "kernel-half": 20, "table-leaves": 200}
+ENOUGH = {"map-exact": 50, "table-result": 100, "released": 30, "flushed": 50, "flush-range": 20, "kernel-half": 20, "table-leaves": 200}
 
 
 class TablesRun(Run):
