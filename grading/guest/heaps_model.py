@@ -49,9 +49,7 @@ def describe(call):
             REALLOC: f"heap_realloc({was(call)}, {size()})", FREE_OP: f"heap_free({was(call)})", USABLE: f"heap_usable({was(call)})",
             TRIM: "heap_trim()", FREE_AT: f"heap_free({call.argument:#x})", FREE_COUNT: "page_free_count()", DRAIN: "page_drain()",
             CHURN: f"blocks of up to {call.second + 16} bytes, taken and freed, {call.argument} rounds",
-            IS_ALLOCATED: f"page_is_allocated({call.argument:#x})", box.NOTHING: "nothing", box.INTERRUPT: "an interrupt",
-            box.PAGE_INIT: "page_init(memory, config)", box.TABLE_INIT: "kernel_map_init, vmalloc_init",
-            box.START_HARTS: "the other harts start"}.get(call.op, f"call {call.op}")
+            IS_ALLOCATED: f"page_is_allocated({call.argument:#x})", **box.OWN_CALLS}.get(call.op, f"call {call.op}")
     if not call.end:
         text += " does not return"
     elif call.op in (ALLOC, ALIGNED, ZEROED, REALLOC, CREATE):

@@ -17,6 +17,8 @@ MOST_RANGES = 16   # holes, regions
 
 # The driver's own calls; a subject's begin at GROUP times its number (driver/subject.h).
 NOTHING, PAGE_INIT, START_HARTS, INTERRUPT, TABLE_INIT = range(5)
+OWN_CALLS = {NOTHING: "nothing", PAGE_INIT: "page_init(memory, config)", START_HARTS: "the other harts start", INTERRUPT: "an interrupt",
+             TABLE_INIT: "kernel_map_init, vmalloc_init"}
 GROUP = 32
 HEAPS = 3 * GROUP
 SKIPPED = 2 ** 64 - 1

@@ -49,9 +49,7 @@ def describe(call):
     elif call.op == CHURN:
         text = f"page_alloc and page_free of up to 120 blocks, {call.argument} times"
     else:
-        own = {box.NOTHING: "nothing", box.INTERRUPT: "an interrupt", box.PAGE_INIT: "page_init(memory, config)",
-               box.START_HARTS: "the other harts start"}
-        text = own[call.op] if call.op in own else f"page_{OPS[call.op - box.GROUP]}()"
+        text = box.OWN_CALLS[call.op] if call.op in box.OWN_CALLS else f"page_{OPS[call.op - box.GROUP]}()"
     if not call.end:
         text += " does not return"
     elif call.op in (REFS, ORDER, FREE_COUNT, TOTAL_COUNT, IS_ALLOCATED):

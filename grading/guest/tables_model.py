@@ -35,10 +35,8 @@ def letters(bits):
 
 
 def describe(call):
-    own = {box.NOTHING: "nothing", box.PAGE_INIT: "page_init(memory, config)", box.TABLE_INIT: "kernel_map_init(memory)",
-           box.START_HARTS: "the other harts start", box.INTERRUPT: "an interrupt"}
-    if call.op in own:
-        return f"hart {call.hart}: {own[call.op]}"
+    if call.op in box.OWN_CALLS:
+        return f"hart {call.hart}: {box.OWN_CALLS[call.op]}"
     if not CREATE <= call.op <= ASID:
         return f"hart {call.hart}: page_free_count() = {call.value}"
     name, answer = OPS[call.op - CREATE], ""
