@@ -196,10 +196,10 @@ CHECK(coalesce)
 	judge_rule(WHOLE);
 	for (unsigned way = 0; way < 6; way++) {
 		arena_start(FIRST, 12000, APART);
-		there_and_back(way, 200, 1);
-		there_and_back(way, 0, 1);
+		there_and_back(way, 200, 2);
+		there_and_back(way, 0, 2);
 	}
-	for (unsigned policy = 0; policy < 20; policy++) {
+	for (unsigned round = 0; round < 10; round++) {
 		arena_start(FIRST, 4096 + 16 * random_below(2000), APART);
 		for (unsigned i = 0; i < 3; i++)
 			there_and_back(3, 0, 16);

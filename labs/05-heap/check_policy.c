@@ -197,7 +197,8 @@ CHECK(trim)
 				arena_free(arena_random());
 			if (random_below(3) == 0)
 				arena_trim();
-			arena_look();
+			if (i % 3 == 0)
+				arena_look();
 		}
 		while (arena.count > 0)
 			arena_free(arena_random());
