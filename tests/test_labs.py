@@ -126,7 +126,7 @@ def faults_are_caught_by_their_checks(number):
     mine = [fault for fault in faults() if fault[0].number == number]
     expect_that(len(mine) >= 12, f"{len(mine)} faults for lab {number}: at least 12")
     if os.environ.get("QUIRE_GRADERS") != "whole":   # make test-graders sets it
-        mine = mine[::3]
+        mine = mine[::max(1, len(mine) // 10)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         wrong = [answer for answer in pool.map(lambda fault: is_caught(*fault), mine) if answer]
     expect_that(not wrong, "\n".join(wrong))
