@@ -87,11 +87,12 @@ class Tree:
         for name in ("Makefile", "lab.mk"):
             if (TOP / name).exists():
                 shutil.copy2(TOP / name, self.top)
-        shutil.copytree(TOP / "build/kernel-judge", self.top / "build/kernel-judge")
+        shutil.copytree(TOP / "build/kernel-judge", self.top / "build/kernel-judge", ignore=shutil.ignore_patterns("*.elf"))
 
     def put(self, name, data):
         self.copy()
         (self.top / name).write_bytes(data)
+        (self.top / "build/kernel-judge" / f"{name}.o").unlink(missing_ok=True)   # the reference's, which nobody shall find and copy
         self.files.add(name)
 
     def patch(self, patches):
