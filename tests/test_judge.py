@@ -84,8 +84,9 @@ def fault_is_caught(name):
 # --- no right solution is refused
 
 def solutions():
-    """(lab, name) of grading/correct, whose files replace those of mm/."""
-    return [(path.parent.name, path.name) for path in sorted(pathlib.Path(TOP, "grading/correct").glob("[0-9][0-9]/*")) if path.is_dir()]
+    """(lab, name) of grading/correct, whose files replace those of mm/; in short one of each lab: the host's checks see all of them."""
+    found = [(path.parent.name, path.name) for path in sorted(pathlib.Path(TOP, "grading/correct").glob("[0-9][0-9]/*")) if path.is_dir()]
+    return found if WHOLE else list({number: (number, name) for number, name in found}.values())
 
 
 def scenarios_of(number):
@@ -130,7 +131,8 @@ EDITS = {
 }
 
 
-@test(weight=12, cases=[(lab.number, edit) for lab in skeleton.find_labs(TOP) for edit in EDITS if WHOLE or edit == "unoptimized"])
+@test(weight=12, cases=[(lab.number, edit) for lab in skeleton.find_labs(TOP) for edit in EDITS
+                        if WHOLE or (edit, lab.number) in (("unoptimized", "03"), ("unoptimized", "04"), ("renamed", "05"))])
 def harmless_edit_changes_nothing(number, edit):
     lab = skeleton.find_lab(TOP, number)
     names = [name.removeprefix("mm/") for name in lab.files if name.endswith(".c")]
