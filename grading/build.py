@@ -130,7 +130,7 @@ class Tree:
         places = {}
         for path in sorted((self.top / "mm").glob("*.c")):
             for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-                found = re.match(r"[a-z][\w *]*\b(\w+)\(", line)
+                found = re.match(r"[a-z][\w *]*\b(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\) ?", "", line))
                 if found and not line.endswith(";") and found.group(1) in functions.split():
                     places.setdefault((f"mm/{path.name}" in self.files, found.group(1)), [f"mm/{path.name}", number, found.group(1)])
         wanted = [(own, function) for own in (True, False) for function in functions.split()]

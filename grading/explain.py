@@ -35,6 +35,8 @@ def explain(check, width=110):
         lines += block("memory", [line for line in failure["map"].splitlines() if line.strip()])
     if failure["said"]:   # a guest's last words, a compiler's message: to read, no evidence
         lines += block("said", failure["said"].splitlines()[:40])
+    if failure["scenario"]:
+        lines += field("found by", failure["scenario"], width)
     if failure["place"]:
         lines += field("look at", place(failure), width)
         if failure.get("line"):

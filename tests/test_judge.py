@@ -1,6 +1,7 @@
 """The judge of the page allocator: right kernels get all points, each fault is caught by the check that is meant for it, attacks gain
 nothing. `make test` takes a part of grading/faulty, `make test-graders` (QUIRE_GRADERS=whole) all of it at more seeds."""
 
+import collections
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ sys.path[:0] = [os.path.join(TOP, "grading"), os.path.join(TOP, "labs")]
 
 import build  # noqa: E402
 import skeleton  # noqa: E402
+from guest import mailbox, pages_model, tables_model  # noqa: E402
 
 WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
 # At least one for each kind of check; races, which show by chance, are left to `make test-graders`.
@@ -79,6 +81,21 @@ def fault_is_caught(name):
         expect_that(failure["expected"] and failure["actual"] and failure["place"], f"an explanation that explains nothing: {failure}")
         if races:
             break
+
+
+@test()
+def explanation_shows_the_calls_before_the_failure():
+    """However long the batch is in which it is found; and names functions, not their attributes."""
+    for module, fields in ((pages_model, {"slots": {}}), (tables_model, {})):
+        model = module.Model.__new__(module.Model)
+        model.__dict__.update(history=[], found=[], examined=collections.Counter(), **fields)
+        calls = [mailbox.Call(mailbox.NOTHING) for _ in range(200)]
+        for ticket, call in enumerate(calls):
+            call.begin, call.end = 2 * ticket, 2 * ticket + 1
+        model.replay(calls, False)
+        expect_that(model.history[-200:] == calls, f"{module.__name__} forgets calls of the batch that it replays")
+    with build.Tree() as tree:
+        expect_that(tree.place_of("fill_block")[2] == "fill_block", "fill_block is not found")
 
 
 # --- no right solution is refused

@@ -138,6 +138,7 @@ class Model:
 
     def replay(self, calls, alone):
         """All calls of a batch, by tickets. alone: one hart made them, so refusals and choices are exact, too."""
+        del self.history[:-60]   # now, not at the end: what is found in this batch is explained by the calls before it
         events = []
         for order, call in enumerate(calls):
             if not call.begin < call.end:
@@ -150,7 +151,6 @@ class Model:
             function(call, alone)
         for page in [page for page in self.translated if page >= box.LINEAR + (1 << 37)]:   # what vmalloc maps changes
             del self.translated[page]
-        del self.history[:-60]
 
     def _note(self, *arguments, **named):
         self.found.append(Violation(*arguments, **named))

@@ -128,6 +128,7 @@ class Model:
 
     def replay(self, calls, alone):
         """All calls of a batch, by tickets. alone: one hart made them, so refusals and counts are exact, too."""
+        del self.history[:-40]   # now, not at the end: what is found in this batch is explained by the calls before it
         events = []
         for call in calls:
             if not call.begin < call.end:
@@ -138,7 +139,6 @@ class Model:
                 call.argument = self.slots[call.slot].base
             self.history.append(call)
             self._replay_one(call, alone)
-        del self.history[:-40]
 
     def _note(self, *arguments, **named):
         self.found.append(Violation(*arguments, **named))

@@ -156,10 +156,10 @@ class Model:
     # --- replay
 
     def replay(self, calls, alone):
+        del self.history[:-40]   # now, not at the end: what is found in this batch is explained by the calls before it
         for call in sorted(calls, key=lambda one: one.end):
             self.history.append(call)
             self._one(call)
-        del self.history[:-40]
 
     def _one(self, call):
         if call.odd & (box.ODD_INTERRUPTS | box.ODD_LOCK):
