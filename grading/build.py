@@ -4,7 +4,9 @@ Nothing of a submission but C files named by the caller comes into the copy: its
 tree's own. A sandbox, where one is given, runs what reads the submission's text.
 """
 
+import atexit
 import fcntl
+import functools
 import os
 import pathlib
 import platform
@@ -50,15 +52,25 @@ def versions():
             "compiler": first_line(prefix() + "gcc", "--version")}
 
 
-def reference():
-    """The kernel of this tree; several judges may ask at once."""
+@functools.cache
+def reference_build():
+    """What this tree's kernel is built into, as a copy of this process's own: another judge, or a make beside it, may build it again
+    while this one reads."""
+    own = tempfile.TemporaryDirectory(prefix="quire-reference-")
+    atexit.register(own.cleanup)
+    os.chmod(own.name, 0o755)
     os.makedirs(TOP / "build", exist_ok=True)
     with open(TOP / "build/judge.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(COMMAND, cwd=TOP, env=environment(), stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise Broken("the reference does not build:\n" + done.stdout + done.stderr)
-    return str(TOP / KERNEL)
+        if done.returncode:
+            raise Broken("the reference does not build:\n" + done.stdout + done.stderr)
+        return shutil.copytree((TOP / KERNEL).parent, pathlib.Path(own.name, "build"))
+
+
+def reference():
+    """The kernel of this tree."""
+    return str(reference_build() / pathlib.Path(KERNEL).name)
 
 
 class Tree:
@@ -78,7 +90,7 @@ class Tree:
         """With the reference's objects, so that only what differs is compiled."""
         if self.directory:
             return
-        reference()
+        built = reference_build()
         self.directory = tempfile.TemporaryDirectory(prefix="quire-build-")
         self.top = pathlib.Path(self.directory.name)
         for part in PARTS:
@@ -87,7 +99,7 @@ class Tree:
         for name in ("Makefile", "lab.mk"):
             if (TOP / name).exists():
                 shutil.copy2(TOP / name, self.top)
-        shutil.copytree(TOP / "build/kernel-judge", self.top / "build/kernel-judge", ignore=shutil.ignore_patterns("*.elf"))
+        shutil.copytree(built, (self.top / KERNEL).parent, ignore=shutil.ignore_patterns("*.elf"))
 
     def put(self, name, data):
         self.copy()

@@ -240,17 +240,13 @@ def a_student_works(number):
         finally:
             watch.kill()
             watch.wait()
-        start = time.monotonic()
         said = tree.make("check")
-        seconds = time.monotonic() - start
-        expect_that(f"{tree.lab.points()} of {tree.lab.points()} points" in said and seconds < patience(3), f"{seconds:.1f} s:\n{said}")
+        expect_that(f"{tree.lab.points()} of {tree.lab.points()} points" in said, said)
         other = next(lab.files[0] for lab in LABS if lab.number != number)   # an earlier lab's answer, of the student's own
         expect_that(os.path.exists(os.path.join(tree.path, "prebuilt/host", other + ".o")), f"{other} does not come as an object")
         shutil.copy(os.path.join(TOP, other), os.path.join(tree.path, other))
-        start = time.monotonic()
         said = tree.make("grade")
-        seconds = time.monotonic() - start
-        expect_that("100 of 100" in said and seconds < patience(30), f"{seconds:.1f} s:\n{said}")
+        expect_that("100 of 100" in said, said)
         with open(os.path.join(tree.path, tree.lab.files[0]), "a") as file:
             file.write("wibble\n")
         said = tree.make("check")
