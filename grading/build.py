@@ -137,13 +137,12 @@ class Tree:
             raise DoesNotBuild((done.stdout + done.stderr)[-4000:])
         return str(self.top / KERNEL)
 
-    def place_of(self, functions):
-        """[file, line, function] of the first of these functions (words) that stands in a file of the submission's; of the first, else."""
+    def places_of(self, functions):
+        """[file, line, function] of each of these functions that there is, those that stand in a file of the submission's first."""
         places = {}
         for path in sorted((self.top / "mm").glob("*.c")):
             for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
                 found = re.match(r"[a-z][\w *]*\b(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\) ?", "", line))
-                if found and not line.endswith(";") and found.group(1) in functions.split():
+                if found and not line.endswith(";") and found.group(1) in functions:
                     places.setdefault((f"mm/{path.name}" in self.files, found.group(1)), [f"mm/{path.name}", number, found.group(1)])
-        wanted = [(own, function) for own in (True, False) for function in functions.split()]
-        return next((places[key] for key in wanted if key in places), None)
+        return [places[own, function] for own in (True, False) for function in functions if (own, function) in places]

@@ -2,11 +2,15 @@
 
 import textwrap
 
+import show
+
 
 def no_failure():
     """A failure's fields: why nothing is known, or what was expected and seen; the calls that led there; a map of the memory around the
-    place; what was said, which is no evidence; the scenario; place: [file, line, function] of the submission's, and that line."""
-    return {"why": "", "expected": "", "actual": "", "calls": [], "map": "", "said": "", "scenario": "", "place": None, "line": ""}
+    place; what was said, which is no evidence; the scenario; place: [file, line, function] of the submission's, that line, and in `also`
+    names of more functions to look at."""
+    return {"why": "", "expected": "", "actual": "", "calls": [], "map": "", "said": "", "scenario": "", "place": None, "line": "",
+            "also": []}
 
 
 def field(name, text, width):
@@ -20,7 +24,7 @@ def block(name, lines):
 
 def place(failure):
     file, line, function = failure["place"] or (None, None, None)
-    return (f"{file}:{line}, " if file else "") + function if function else ""
+    return (f"{file}:{line}, " if file else "") + function + show.also(failure["also"]) if function else ""
 
 
 def explain(check, width=110):

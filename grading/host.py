@@ -43,7 +43,7 @@ def entry(lab, top, step, result):
     check["failure"] = no_failure() | {"why": why, "expected": result["expected"], "actual": "" if why else result["actual"], "said": said,
                                        "calls": result["calls"][-7:], "map": result["map"], "scenario": f"labs/{lab.folder.name}/check.c"}
     if result.get("place"):
-        check["failure"] |= {"place": list(result["place"]), "line": line_of(top, result["place"])}
+        check["failure"] |= {"place": list(result["place"]), "line": line_of(top, result["place"]), "also": result["also"]}
     return check
 
 

@@ -148,22 +148,25 @@ def crash_in_words(said):
 
 
 def place_in_source(lab, top, report, step):
-    """(file, line, function) where a student looks next: from the trace, or the function that was called last."""
+    """(file, line, function) where a student looks next, and names of more functions: from the trace; else the step's functions, the one
+    that was called last before the others. Of two engines that both have a take, the step's file is the one that is meant."""
     for match in re.finditer(r"#\d+ 0x\S+ in (\w+) (\S+?):(\d+)", report.get("said", "")):
         for file in lab.files:
             if match.group(2).endswith(file):
-                return file, int(match.group(3)), match.group(1)
+                return (file, int(match.group(3)), match.group(1)), []
     last = re.match(r"(\w+)\(", report["calls"][-1]) if report["calls"] else None
-    functions = []
+    found, ranked = [], []
     for file in lab.files:
         text = (pathlib.Path(top) / file).read_text(encoding="utf-8", errors="replace")
-        for function in tagged_functions(text):
-            rank = (last is not None and function.name == last.group(1)) * 4 + (function.step == step["id"]) * 2
-            rank += rank == 2 and report["check"] in function.name
-            functions.append((-rank, len(functions), file, function.opens, function.name))
-    if not functions or min(functions)[0] == 0:
-        return None
-    return min(functions)[2:]
+        found += [(file, function) for function in tagged_functions(text)]
+    files = {file for file, function in found if function.step == step["id"]} or set(lab.files)
+    for file, function in found:
+        called = last is not None and function.name == last.group(1) and file in files
+        rank = (function.step == step["id"]) * 4 + called * 2 + (report["check"] in function.name)
+        if rank > 1:
+            ranked.append((-rank, len(ranked), (file, function.opens, function.name)))
+    places = [place for _, _, place in sorted(ranked)]
+    return (places[0], [name for _, _, name in places[1:4]]) if places else (None, [])
 
 
 def judge(lab, top, compiler, flags, cache, seed=1, names=()):
@@ -186,6 +189,6 @@ def results_of(lab, top, checks, reports):
         report.update(step=step["id"], possible=possible, points=possible if report["end"] == "ok" else 0,
                       hole=hole.group(1) if report["end"] == "hole" and hole else None)
         if report["end"] != "ok":
-            report["place"] = place_in_source(lab, top, report, step)
+            report["place"], report["also"] = place_in_source(lab, top, report, step)
         results.append(report)
     return results

@@ -66,6 +66,11 @@ def source_line(top, place):
         return ""
 
 
+def also(functions):
+    """Other functions of the same step, or for the same purpose."""
+    return f"; also at {', '.join(functions)}" if functions else ""
+
+
 def source_of(lab, check):
     """The file that a check stands in."""
     found = [path.name for path in sorted(lab.folder.glob("*.c")) if f"CHECK({check})" in path.read_text(encoding="utf-8")]
@@ -90,7 +95,7 @@ def explain(lab, top, result, hint_command):
         print(block("memory", drawing))
     if result.get("place"):
         file, line, function = result["place"]
-        print(field("look at", f"{file}:{line}, {function}"))
+        print(field("look at", f"{file}:{line}, {function}" + also(result["also"])))
         text = source_line(top, result["place"])
         if len(text) > 1:
             print(block("", [paint(text, "dim") if len(text) < width() - 14 else text]))

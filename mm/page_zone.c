@@ -105,6 +105,8 @@ static void refill(struct cache *cache)
 	while (taken < wanted) {
 		unsigned order = order_within(wanted - taken);
 		uint32_t frame = page_state.engine->take_any(zone, &order);
+		if (frame == FRAME_NONE)
+			port_panic("page: the zone counts free pages that its engine has lost", (uintptr_t)(zone->free - taken));
 		push_block(cache, frame, order);
 		taken += (size_t)1 << order;
 	}

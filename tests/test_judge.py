@@ -95,7 +95,7 @@ def explanation_shows_the_calls_before_the_failure():
         model.replay(calls, False)
         expect_that(model.history[-200:] == calls, f"{module.__name__} forgets calls of the batch that it replays")
     with build.Tree() as tree:
-        expect_that(tree.place_of("fill_block")[2] == "fill_block", "fill_block is not found")
+        expect_that(tree.places_of(["fill_block"])[0][2] == "fill_block", "fill_block is not found")
 
 
 # --- no right solution is refused

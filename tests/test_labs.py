@@ -101,6 +101,12 @@ def faults():
     return found
 
 
+def files_of_step(lab, step):
+    """Those with a function of it to write."""
+    functions = {file: skeleton.tagged_functions(pathlib.Path(TOP, file).read_text(encoding="utf-8")) for file in lab.files}
+    return {file for file in lab.files if any(function.step == step for function in functions[file])}
+
+
 def is_caught(lab, path, what, caught):
     """None, or what went wrong."""
     with tempfile.TemporaryDirectory(prefix="quire-") as tree:
@@ -117,6 +123,9 @@ def is_caught(lab, path, what, caught):
             return f"{path.name} ({what}) is not caught by {caught}:\n{in_words(results)}"
         if not result["rule"] or not result["actual"] or not result["place"] or not result["calls"]:
             return f"{path.name} is not explained: {result}"
+        meant = set(re.findall(r"^\+\+\+ b/(\S+)", path.read_text(encoding="utf-8"), re.M)) & files_of_step(lab, result["step"])
+        if meant and "#0 " not in result.get("said", "") and result["place"][0] not in meant:
+            return f"{path.name}: the explanation sends the student to another file than {meant}: {result}"
 
 
 @test(weight=60, cases=NUMBERS)

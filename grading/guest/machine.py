@@ -28,11 +28,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Ended(Exception):
-    """The guest will not answer any more. kind: hang, panic, exit, flood, tampered."""
+    """The guest will not answer any more. kind: hang, panic, exit, flood, tampered. address: of what was changed, if that is known."""
 
-    def __init__(self, kind, text, detail=""):
+    def __init__(self, kind, text, detail="", address=None):
         super().__init__(text)
-        self.kind, self.detail = kind, detail
+        self.kind, self.detail, self.address = kind, detail, address
         self.running, self.ended = [], []   # calls that had begun, calls that were over
 
 
@@ -204,6 +204,7 @@ class Guest:
         """What the guest printed last: for the reader, never evidence."""
         text = self.console.decode("utf-8", "replace").replace("\r", "")
         text = text[text.rfind("panic: "):] if "panic: " in text else "\n".join(text.splitlines()[-12:])
+        text = re.sub(r"^ +(?:pc|[astg][0-9p]+|ra) [0-9a-f]{16} .*\n", "", text, flags=re.M)   # registers: the trace below tells more
         return re.sub(r"[^\x20-\x7e\n]", "?", text)[-1500:].strip()
 
     def whereabouts(self):
@@ -239,7 +240,8 @@ class Guest:
                 now = self.read(address, len(data))
                 at = next(i for i in range(len(data)) if now[i] != data[i])
                 name = self.elf.function_at(address + at + box.LINEAR)
-                raise Ended("tampered", f"the kernel's code or constants were changed in memory at 0x{address + at:x} ({name})")
+                where = f"0x{address + at:x}" + f" ({name})" * bool(name)
+                raise Ended("tampered", f"the kernel's code or constants were changed in memory at {where}", address=address + at)
 
     def batch(self, shares):
         """Lets hart i make the calls shares[i]; fills the calls in. Checks that nothing else of the mailbox changed."""
@@ -268,7 +270,7 @@ class Guest:
         before = self._begun()
         self.set_word(box.GO, self.batches)
         try:
-            self.wait(parked, f"in batch {self.batches}")
+            self.wait(parked, "during these calls")
         except Ended as ended:   # what ended before that still counts
             begun = [now - then for now, then in zip(self._begun(), before)]
             for hart, (share, n) in enumerate(zip(shares, begun)):

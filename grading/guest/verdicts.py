@@ -51,7 +51,9 @@ class Verdicts:
             self.stops.setdefault(run.name, str(violation))
         except Ended as ended:
             if ended.kind == "tampered":
-                told = self._explain(Violation(run.now, "memory that the guest has no business with stays as it is", str(ended)), run)
+                kept = "memory that the guest has no business with stays as it is"
+                told = self._explain(Violation(run.now, kept, str(ended), ended.address), run)
+                self.order.insert(0, run.now)
                 self.void(str(ended), ended.detail, told)
             else:
                 self._ended(run, ended)
@@ -107,8 +109,9 @@ class Verdicts:
         failure = no_failure() | {"why": why, "said": detail}
         if told:
             failure |= {key: value for key, value in told.items() if value or not failure[key]}
-            functions = self.told[check][1]
-            failure["place"] = submission.place_of(functions) or [None, None, functions.split()[0]]
+            functions = self.told[self.order[0] if self.voided else check][1].split()
+            failure["place"], *more = submission.places_of(functions) or [[None, None, functions[0]]]
+            failure["also"] = [name for _, _, name in more if name != failure["place"][2]][:3]
         return failure
 
     def result(self, submission):

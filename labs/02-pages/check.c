@@ -153,9 +153,10 @@ static void start(const char *engine, unsigned machine)
 
 static pa_t get(unsigned order, unsigned flags)
 {
-	call("page_alloc(order %u, flags %u)", order, flags);
+	call("page_alloc(order %u, %s)", order, MODEL_FLAGS[flags]);
 	pa_t block = page_alloc(order, flags);
 	answer("%#lx", (unsigned long)block.raw);
+	REQUIRE(!pa_is_none(block), NOWHERE, "page_alloc gives a block as long as one that fits is free.", "a block", "PA_NONE");
 	return block;
 }
 
@@ -164,6 +165,13 @@ static void put(pa_t block)
 	call("page_free(%#lx)", (unsigned long)block.raw);
 	page_free(block);
 }
+
+// A call with a mistake in it, for which the caller must be caught.
+#define EXPECT_CAUGHT(rule, function, page)                                                    \
+	do {                                                                                   \
+		call(#function "(%#lx)", (unsigned long)(page).raw);                           \
+		EXPECT_PANIC(#function ": " rule, function(page));                             \
+	} while (0)
 
 // The machine of which all pages are normal has two zones only in name; no step but 2.8 needs more.
 enum { ALL_DMA = 2, TWO_ZONES = 0 };
@@ -211,16 +219,16 @@ CHECK(mistakes)
 	start("stack", ALL_DMA);
 	page = get(0, 0);
 	other = get(0, 0);
-	EXPECT_PANIC("page_order: the address is not that of a page: misaligned", page_order(PA(page.raw + 8)));
-	EXPECT_PANIC("page_order: a foreign page", page_order(PA(0x1000)));
-	EXPECT_PANIC("page_order: a foreign page", page_order(PA((uint64_t)9 << 40)));
+	EXPECT_CAUGHT("the address is not that of a page: misaligned", page_order, PA(page.raw + 8));
+	EXPECT_CAUGHT("a foreign page", page_order, PA(0x1000));
+	EXPECT_CAUGHT("a foreign page", page_order, PA((uint64_t)9 << 40));
 	EXPECT_EQ(page_order(page), 0);
 	put(page);
-	EXPECT_PANIC("page_free: the page is free already", put(page));
-	EXPECT_PANIC("page_order: the page is free already", page_order(page));
+	EXPECT_CAUGHT("the page is free already", page_free, page);
+	EXPECT_CAUGHT("the page is free already", page_order, page);
 	put(other);
-	EXPECT_PANIC("page_free: the page is free already", put(page));
-	EXPECT_PANIC("page_order: the address is not that of a page: misaligned", page_order(PA(page.raw + 4095)));
+	EXPECT_CAUGHT("the page is free already", page_free, page);
+	EXPECT_CAUGHT("the address is not that of a page: misaligned", page_order, PA(page.raw + 4095));
 	EXPECT_EQ(page_free_count(), page_total_count());
 	EXPECT_VERDICT(page_check(), NULL);
 }
@@ -239,23 +247,25 @@ CHECK(references)
 		page_share(page);
 		EXPECT_EQ(page_refs(page), i + 2);
 	}
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned left = 6; left-- > 0;) {
 		EXPECT_EQ(page_free_count(), all - 1);
 		put(page);
-		EXPECT_EQ(page_refs(page), 5 - i);
+		EXPECT_EQ(page_refs(page), left);
 	}
 	EXPECT_EQ(page_free_count(), all);
-	EXPECT_PANIC("page_free: the page is free already", put(page));
-	EXPECT_PANIC("page_share: the page is free already", page_share(page));
-	EXPECT_PANIC("page_share: the address is not that of a page: misaligned", page_share(PA(page.raw + 1)));
-	EXPECT_PANIC("page_free: the address is not that of a page: misaligned", put(PA(page.raw + 1)));
-	EXPECT_PANIC("page_free: a foreign page", put(PA(0x1000)));
+	judge_rule("page_share and page_free catch a mistake of the caller, and panic with the rule that it breaks.");
+	EXPECT_CAUGHT("the page is free already", page_free, page);
+	EXPECT_CAUGHT("the page is free already", page_share, page);
+	EXPECT_CAUGHT("the address is not that of a page: misaligned", page_share, PA(page.raw + 1));
+	EXPECT_CAUGHT("the address is not that of a page: misaligned", page_free, PA(page.raw + 1));
+	EXPECT_CAUGHT("a foreign page", page_free, PA(0x1000));
+	judge_rule("page_refs is 0 for what is no allocated block's first page, and nobody counts beyond EXTRA_MAX.");
 	EXPECT_EQ(page_refs(PA(page.raw + 1)), 0);
 	EXPECT_EQ(page_refs(PA(0x1000)), 0);
 	page = get(0, 0);
 	EXPECT_EQ(page_refs(page), 1);
 	page_of(page)->extra = 0x80000000u;
-	EXPECT_PANIC("page_share: too many references", page_share(page));
+	EXPECT_CAUGHT("too many references", page_share, page);
 }
 
 #define SHARES 100000u
@@ -293,12 +303,21 @@ CHECK(together)
 	EXPECT_EQ(page_free_count(), page_total_count());
 }
 
+static void require_zone(unsigned order, unsigned flags, uint64_t limit)
+{
+	unsigned long block = (unsigned long)get(order, flags).raw;
+	EXPECT_SO((block < limit) == (flags == PAGE_DMA), "page_alloc gives %#lx, expected memory %s the DMA limit, %#lx", block,
+		  flags == PAGE_DMA ? "below" : "from", (unsigned long)limit);
+}
+
 CHECK(zones)
 {
 	static const char *const engines[] = { "stack", "bitmap" };
-	judge_rule("Normal memory is used first; PAGE_DMA gets memory below the limit only; a refusal means that nothing fits.");
+	static const char whole[] = "Over both engines page_alloc and page_free keep every promise of page.h, on machines of all kinds.";
+	static const char zoned[] = "Normal memory is used first, and PAGE_DMA gets memory below the limit only.";
 	for (unsigned e = 0; e < 2; e++) {
 		for (unsigned m = 0; m < MODEL_MACHINE_COUNT; m++) {
+			judge_rule(whole);
 			start(engines[e], m);
 			for (unsigned step = 0; step < 150; step++) {
 				unsigned index = (unsigned)random_below(64);
@@ -308,19 +327,20 @@ CHECK(zones)
 					continue;
 				}
 				unsigned order = (unsigned)random_below(5), flags = (unsigned)random_below(8);
-				call("page_alloc(order %u, flags %u)", order, flags);
+				call("page_alloc(order %u, %s)", order, MODEL_FLAGS[flags]);
 				page_model_alloc(order, flags);
 			}
 			call("everything is freed, and the largest block allocated");
 			page_model_finish();
 		}
+		judge_rule(zoned);
 		start(engines[e], TWO_ZONES);
 		uint64_t limit = MODEL_MACHINES[TWO_ZONES].dma_limit;
-		EXPECT(get(0, PAGE_DMA).raw < limit);
-		EXPECT(get(2, PAGE_KERNEL).raw >= limit);
-		EXPECT(get(3, PAGE_DMA).raw < limit);
+		require_zone(0, PAGE_DMA, limit);
+		require_zone(2, PAGE_KERNEL, limit);
+		require_zone(3, PAGE_DMA, limit);
 		while (!pa_is_none(page_alloc(3, PAGE_DMA)))
 			;
-		EXPECT(get(2, PAGE_KERNEL).raw >= limit);
+		require_zone(2, PAGE_KERNEL, limit);
 	}
 }

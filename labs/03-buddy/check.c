@@ -282,7 +282,7 @@ CHECK(batch)
 
 static void require_report(void)
 {
-	static const char rule[] = "count says for each order how many free blocks of it there are.";
+	static const char rule[] = "count says for each order how many free blocks of it there are; whatever adds or removes one counts.";
 	size_t said[PAGE_MAX_ORDER + 2], are[PAGE_MAX_ORDER + 1] = { 0 };
 	memset(said, 0xa5, sizeof said);
 	call("count(blocks)");
@@ -298,7 +298,7 @@ static void require_report(void)
 
 CHECK(report)
 {
-	judge_rule("count says for each order how many free blocks of it there are.");
+	judge_rule("count says for each order how many free blocks of it there are; whatever adds or removes one counts.");
 	for (unsigned i = 0; i < 40; i++) {
 		unsigned count = 0;
 		zone_of_one((uint32_t)random_below(60), 1 + (uint32_t)random_below(3000));
@@ -337,7 +337,7 @@ CHECK(whole)
 				continue;
 			}
 			unsigned order = orders[random_below(10)], flags = (unsigned)random_below(8);
-			call("page_alloc(order %u, flags %u)", order, flags);
+			call("page_alloc(order %u, %s)", order, MODEL_FLAGS[flags]);
 			index = page_model_alloc(order, flags);
 			if (index == MODEL_BLOCKS)
 				answer("PA_NONE");

@@ -157,7 +157,8 @@ uint32_t frames_take(unsigned order)
 	}
 	answer("%u", frame);
 	REQUIRE(fits, frame, "When no free block is large enough, the answer is FRAME_NONE.", "FRAME_NONE",
-		SAY("frame %u", frame));
+		SAY("frame %u%s", frame,
+		    frame < frames.total && frames.shadow[frame] == TAKEN ? ", which is in use: handed out before" : ""));
 	hand_out(frame, order, "take");
 	return frame;
 }
@@ -181,7 +182,9 @@ uint32_t frames_take_any(unsigned *order)
 		any |= frames_block(i) >= 0 && frames_block(i) <= (int)most;
 	REQUIRE(!any || whole == (int)*order, frame, "While a free block that is small enough is there, take_any breaks no larger one.",
 		SAY("a whole free block of order %u or less", most),
-		whole < 0 ? SAY("frame %u, inside of a free block", frame) : SAY("a part of the block of order %d at %u", whole, frame));
+		whole < 0 ? SAY("frame %u, which starts no free block", frame) : whole < (int)*order
+			? SAY("order %u, but the free block at %u is of order %d", *order, frame, whole)
+			: SAY("order %u: a part of the block of order %d at %u", *order, whole, frame));
 	hand_out(frame, *order, "take_any");
 	return frame;
 }

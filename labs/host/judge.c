@@ -133,17 +133,32 @@ static void panicked(const char *rule, uintptr_t where)
 	_exit(1);
 }
 
+// What test.h says is "ACTUAL, expected EXPECTED", "expected: CONDITION" or "expected a panic: RULE".
+static _Noreturn void fail_in_two(const char *file, int line, char *text)
+{
+	char *expected = strstr(text, "expected");
+	if (!expected)
+		fail(file, line, shared->place, shared->rule, "", text);
+	const char *actual = strstr(expected, " panic:") ? "no panic" : "it is not so";
+	if (expected >= text + 2) {
+		expected[-2] = '\0';
+		actual = text;
+	}
+	expected += strlen("expected");
+	fail(file, line, shared->place, shared->rule, expected + strspn(expected, ": "), actual);
+}
+
 // For EXPECT and the models of mm/host. An EXPECT_PANIC may have met a hole instead of a rule.
 void test_fail(const char *file, int line, const char *format, ...)
 {
-	char text[TEXT];
+	char text[2 * TEXT];
 	va_list arguments;
 	if (strncmp(panic_rule, "Lab ", 4) == 0)
 		panicked(panic_rule, 0);
 	va_start(arguments, format);
-	vsnprintf(text, TEXT, format, arguments);
+	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	fail(file, line, shared->place, shared->rule, "", text);
+	fail_in_two(file, line, text);
 }
 
 static void too_long(int signal)

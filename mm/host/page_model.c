@@ -9,6 +9,8 @@ static uint64_t ours[16384]; // the pages under management, rising; page_model.t
 struct page_model page_model;
 
 const char *const MODEL_ENGINES[3] = { "buddy", "bitmap", "stack" };
+const char *const MODEL_FLAGS[8] = { "0", "PAGE_ZERO", "PAGE_ATOMIC", "PAGE_ZERO|PAGE_ATOMIC", "PAGE_DMA", "PAGE_ZERO|PAGE_DMA",
+				     "PAGE_ATOMIC|PAGE_DMA", "PAGE_ZERO|PAGE_ATOMIC|PAGE_DMA" };
 
 #define MIB ((uint64_t)1 << 20)
 const struct machine MODEL_MACHINES[] = { // name, RAM, reservations, DMA limit
@@ -134,7 +136,8 @@ static void expect_zero(pa_t start, unsigned order)
 {
 	const uint64_t *word = pa_pointer(start);
 	for (uint64_t i = 0; i < 512u << order; i++)
-		EXPECT_EQ(word[i], 0);
+		EXPECT_SO(word[i] == 0, "byte %u of a block of order %u holds %#lx, expected zeroes, as PAGE_ZERO asked for",
+			  (unsigned)i * 8, order, (unsigned long)word[i]);
 }
 
 // The first and last word of each page say whose it is.
@@ -149,18 +152,29 @@ static void expect_signed(const struct model_block *block)
 {
 	const uint64_t *word = pa_pointer(block->start);
 	for (uint64_t i = 0; i < 1u << block->order; i++) {
-		EXPECT_EQ(word[i * 512], block->start.raw + i);
-		EXPECT_EQ(word[i * 512 + 511], block->start.raw + i);
+		EXPECT_SO(word[i * 512] == block->start.raw + i && word[i * 512 + 511] == block->start.raw + i,
+			  "the page at %#lx, in use, was written to, expected what its owner left in it",
+			  (unsigned long)block->start.raw + i * 4096);
 	}
+}
+
+static void expect_count(void)
+{
+	EXPECT_SO(page_free_count() == page_model.free, "page_free_count() = %lu, expected %lu", (unsigned long)page_free_count(),
+		  (unsigned long)page_model.free);
 }
 
 static void adopt(unsigned index, pa_t start, unsigned order, unsigned flags)
 {
 	uint64_t first = start.raw / 4096, size = 1u << order;
-	EXPECT_EQ(start.raw % (size * 4096), 0);
+	unsigned long at = (unsigned long)start.raw;
+	EXPECT_SO(start.raw % (size * 4096) == 0, "page_alloc gives %#lx, expected a multiple of %#lx", at, (unsigned long)size * 4096);
 	for (uint64_t page = first; page < first + size; page++) {
-		EXPECT(page < PAGES && shadow[page] == FREE); // in range, and nobody else's
-		EXPECT(!(flags & PAGE_DMA) || in_zone(page, 0));
+		EXPECT_SO(page < PAGES && shadow[page] != NOT_OURS, "page_alloc gives %#lx, expected pages that page_init took over", at);
+		EXPECT_SO(shadow[page] == FREE, "page_alloc gives %#lx, and %#lx is in use, expected free pages", at,
+			  (unsigned long)page * 4096);
+		EXPECT_SO(!(flags & PAGE_DMA) || in_zone(page, 0), "page_alloc gives %#lx, expected pages below the DMA limit, %#lx", at,
+			  (unsigned long)page_model.machine->dma_limit);
 		shadow[page] = (uint16_t)(FIRST_BLOCK + index);
 		EXPECT(page_is_allocated(PA(page * 4096)));
 		page_model.zone_free[in_zone(page, 1)]--;
@@ -188,13 +202,14 @@ unsigned page_model_alloc(unsigned order, unsigned flags)
 	bool normal = page_model.cpus == 1 && order == 0 && !(flags & PAGE_DMA) && zone_can(1, 0, flags);
 	pa_t start = page_alloc(order, flags);
 	if (pa_is_none(start)) {
-		EXPECT(!can(order, flags));
+		EXPECT_SO(!can(order, flags), "page_alloc gives PA_NONE, expected a block: a zone that may be used has one that fits");
 		index = MODEL_BLOCKS;
 	} else {
-		EXPECT(!normal || in_zone(start.raw / 4096, 1));
+		EXPECT_SO(!normal || in_zone(start.raw / 4096, 1), "page_alloc gives %#lx, DMA memory, expected a page of the normal zone",
+			  (unsigned long)start.raw);
 		adopt(index, start, order, flags);
 	}
-	EXPECT_EQ(page_free_count(), page_model.free);
+	expect_count();
 	return index;
 }
 
@@ -209,12 +224,14 @@ void page_model_free(unsigned index)
 	for (uint64_t i = 0; i < 1u << block->order; i++) {
 		shadow[block->start.raw / 4096 + i] = FREE;
 		page_model.zone_free[in_zone(block->start.raw / 4096 + i, 1)]++;
-		EXPECT(!page_is_allocated(PA(block->start.raw + i * 4096)));
+		EXPECT_SO(!page_is_allocated(PA(block->start.raw + i * 4096)),
+			  "%#lx of a block of order %u is in use, expected it to be free", (unsigned long)block->start.raw + i * 4096,
+			  block->order);
 	}
 	page_model.free += 1u << block->order;
 	page_model.live--;
 	EXPECT_EQ(page_refs(block->start), 0);
-	EXPECT_EQ(page_free_count(), page_model.free);
+	expect_count();
 }
 
 static unsigned any_block(void) // MODEL_BLOCKS: there is none

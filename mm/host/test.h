@@ -42,6 +42,13 @@ uint64_t random_below(uint64_t limit);     // 0 .. limit - 1
 			test_fail(__FILE__, __LINE__, "expected: %s", #condition);             \
 	} while (0)
 
+// The same in the words of a format: "what is, expected what should be".
+#define EXPECT_SO(condition, ...)                                                              \
+	do {                                                                                   \
+		if (!(condition))                                                              \
+			test_fail(__FILE__, __LINE__, __VA_ARGS__);                            \
+	} while (0)
+
 #define EXPECT_EQ(a, b)                                                                        \
 	do {                                                                                   \
 		unsigned long long a_ = (unsigned long long)(a), b_ = (unsigned long long)(b); \
