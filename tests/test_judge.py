@@ -161,16 +161,19 @@ def harmless_edit_changes_nothing(number, edit):
 
 # --- no attack gains anything
 
-@test(weight=3, cases=patches("hostile/pages"))
+@test(weight=3, cases=patches("hostile/*"))
 def attack_gains_nothing(name):
-    """Each of these refuses memory or stops working: an honest kernel that stopped there would come as far."""
+    """Each of these stops working, or leaves something out: an honest kernel that did so would come as far."""
     path = os.path.join(TOP, "grading", name + ".patch")
     told = heading(path)
     result = judged("--patch", path, told["scenario"], "--seed", "1")
     expect_built(name, result)
-    most = {"tampered": 0, "*": 2}.get(told["caught by"], 3)
     passed = [check["name"] for check in result["checks"] if check["status"] == "passed"]
-    expect_that(len(passed) <= most, f"{name} passes {', '.join(passed)}")
+    most = {"tampered": 0, "*": 2}.get(told["caught by"])
+    if most is None:
+        expect_that(not set(told["caught by"].split()) & set(passed), f"{name} passes {', '.join(passed)}")
+    else:
+        expect_that(len(passed) <= most, f"{name} passes {', '.join(passed)}")
     expect_that(all(check["failure"]["why"] or check["failure"]["actual"] for check in result["checks"] if check["status"] != "passed"),
                 "a failed check without a word")
 

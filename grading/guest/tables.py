@@ -335,6 +335,8 @@ def costs(verdicts, scenario, options):
     return True
 
 
+# The record of flushes is written in the guest: it is believed when what harts can reach tells the same.
+NEEDS = {"flush-range": "flushed"}
 SCENARIOS = {
     "alone": ("table-start", "map-exact", "table-result", "table-pages", "table-undone", "released", "flushed", "flush-range",
               "kernel-half", "destroyed", "table-leaves"),

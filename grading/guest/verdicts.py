@@ -20,9 +20,11 @@ class Verdicts:
     def __init__(self, scenarios):
         self.carriers = {name: scenario.carries for name, scenario in scenarios.items()}
         self.told, self.enough = {}, {}                 # check: (invariant, function); how often it must have been looked at
+        self.needs = {}                                 # check: another, without which its evidence is not believed
         for scenario in scenarios.values():
             carried = scenario.carries
             self.told |= {check: scenario.subject.CHECKS[check] for check in carried}
+            self.needs |= getattr(scenario.subject, "NEEDS", {})
             self.enough |= {check: scenario.subject.ENOUGH[check] for check in carried if check in scenario.subject.ENOUGH}
         self.failures, self.proofs, self.measured = {}, set(), {}
         self.examined = collections.Counter()
@@ -94,7 +96,7 @@ class Verdicts:
         scenarios = [s for s, checks in self.carriers.items() if check in checks]
         if self.voided or check in self.failures:
             return "failed"
-        if any((s, check) not in self.proofs for s in scenarios):
+        if any((s, check) not in self.proofs for s in scenarios) or self.needs.get(check) in self.failures:
             return "not reached"
         return "passed" if self.examined[check] >= self.enough.get(check, 0) else "not reached"
 
@@ -104,6 +106,8 @@ class Verdicts:
         why, detail = "", ""
         if self.voided:
             why, detail = f"no evidence counts: {self.voided[0]}", self.voided[1]
+        elif not told and self.needs.get(check) in self.failures:
+            why = f"what the guest noted down of it counts only when {self.needs[check]} passes"
         elif not told:
             why = "nothing is known of it: " + ("; ".join(self.stops.values()) or "too few cases were seen")
         failure = no_failure() | {"why": why, "said": detail}
