@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import types
 import zlib
 
 from suite import TOP, Failure, expect_that, make, patience, test
@@ -17,7 +18,7 @@ sys.path[:0] = [os.path.join(TOP, "grading"), os.path.join(TOP, "labs")]
 
 import build  # noqa: E402
 import skeleton  # noqa: E402
-from guest import mailbox, pages_model, tables_model  # noqa: E402
+from guest import heaps_model, mailbox, pages_model, tables_model  # noqa: E402
 
 WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
 # At least one for each kind of check; races, which show by chance, are left to `make test-graders`.
@@ -96,6 +97,17 @@ def explanation_shows_the_calls_before_the_failure():
         expect_that(model.history[-200:] == calls, f"{module.__name__} forgets calls of the batch that it replays")
     with build.Tree() as tree:
         expect_that(tree.places_of(["fill_block"])[0][2] == "fill_block", "fill_block is not found")
+
+
+@test(cases=[(0, "passed"), (16, "refused")])
+def hole_counts_only_where_a_page_is_the_heaps(before, said):
+    """A block may end where a page does, and another piece's records, of any size, begin there: 05/bitmap was refused at seed 15."""
+    page = 0xffffffc080e20000
+    model = heaps_model.Model.__new__(heaps_model.Model)
+    blocks = {start: types.SimpleNamespace(end=start + size) for start, size in ((page - 1024 + before, 1024), (page + 1616, 64))}
+    model.__dict__.update(policy="first_fit", widest=None, bases=sorted(blocks), blocks=blocks, found=[], examined=collections.Counter())
+    model._refused(mailbox.Call(heaps_model.ALLOC, argument=1400))
+    expect_that(("refused" if model.found else "passed") == said, f"a hole from {before} on is {said}")
 
 
 # --- no right solution is refused

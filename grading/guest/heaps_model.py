@@ -301,14 +301,15 @@ class Model:
         return start > self.last and end < base if base > self.last else start > self.last or end < base
 
     def _refused(self, call):
-        """Only what is inside one page can be known to be the heap's: its neighbours are."""
+        """Only a hole between two blocks of one page can be known to be the heap's. What begins where a page does may be records."""
         if not self.policy or call.argument > PAGE or call.argument == 0:
             return
         self.examined["heap-refusal"] += 1
         need = call.argument + SLACK + (2 * call.second if call.op == ALIGNED else 0)
         if not self.widest:
             ends = [block.end for block in map(self.blocks.get, self.bases)]
-            self.widest = max(((base - end, end) for end, base in zip(ends, self.bases[1:]) if end // PAGE == base // PAGE), default=(0, 0))
+            inside = [(base - end, end) for end, base in zip(ends, self.bases[1:]) if (end - 1) // PAGE == base // PAGE]
+            self.widest = max(inside, default=(0, 0))
         size, end = self.widest
         if size >= need:
             self._note("heap-refusal", f"a block: {size} bytes are free at 0x{end:x}", "NULL", address=end, call=call)
