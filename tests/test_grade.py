@@ -315,6 +315,16 @@ def hostile_archives_are_refused():
         refused(z, "larger than")
 
 
+@test(weight=4)
+def names_that_are_no_text_do_not_stop_the_grader():
+    """A name is bytes, in a tar and in a folder; what is said of it is text again."""
+    with folder() as at:
+        for name in ("mm/page_buddy.c\udcff", "gr\udcfc\udcdfe/" + FILE):
+            path = tar(os.path.join(at, "x\udce4.tar"), (name, (tarfile.SYMTYPE, "/etc/passwd")), ("b\udce4", b"x"))
+            result, _, said = graded(path, "--format", "gradescope", "--format", "junit")
+            expect_that(result["score"] == 0 and "page_buddy.c" in said, said)
+
+
 @test(weight=2)
 def links_in_folders_are_refused():
     with folder() as at, folder() as elsewhere:
@@ -360,6 +370,15 @@ def repositories_are_read_at_a_revision_or_before_a_deadline():
         git(at, "add", ".")
         git(at, "commit", "-q", "-m", "link")
         refused(at, "no plain file", revision="HEAD")
+        git(at, "rm", "-q", FILE)
+        git(at, "init", "-q", os.path.join(at, "inner"))   # a file's folder that is another repository
+        write(os.path.join(at, "inner/page_buddy.c"), b"inner\n")
+        git(os.path.join(at, "inner"), "add", ".")
+        git(os.path.join(at, "inner"), "commit", "-q", "-m", "inner")
+        os.rename(os.path.join(at, "inner"), os.path.join(at, "mm"))
+        git(at, "add", "mm")
+        git(at, "commit", "-q", "-m", "submodule")
+        expect_that(not taken(at, revision="HEAD"), "a file out of a submodule")
         touched = os.path.join(at, "touched")
         for name in ("core.fsmonitor", "core.pager", "core.sshCommand", "diff.external", "filter.x.smudge", "alias.cat-file"):
             git(at, "config", name, f"touch {touched}")
