@@ -251,8 +251,9 @@ void arena_look(void)
 	for (unsigned i = 0; i < arena.count; i++)
 		look_at(&arena.live[i], arena.live[i].usable);
 	struct verdict verdict = arena.ops->check(arena.heap);
-	REQUIRE(!verdict.broken, verdict.where, "The heap's own check finds all its invariants whole.", "all hold",
-		SAY("%s is broken at %s", verdict.broken, arena_name(verdict.where)));
+	REQUIRE(!verdict.broken, verdict.where, "The heap's own check finds all its invariants whole.",
+		SAY("%s holds: the head of mm/freelist.c says what it is", verdict.broken),
+		SAY("it is broken at %s", arena_name(verdict.where)));
 	visits = seen = 0;
 	arena.ops->walk(arena.heap, look_visited, NULL);
 	REQUIRE(seen == arena.count, NOWHERE, WALK, SAY("%u used blocks", arena.count), SAY("%u", seen));
