@@ -42,10 +42,10 @@ struct heap_ops {
 	void (*walk)(const struct heap *heap, heap_visitor *visit, void *context);
 };
 
-extern const struct heap_ops heap_bump, heap_first_fit, heap_next_fit, heap_best_fit, heap_worst_fit, heap_slab;
+extern const struct heap_ops heap_bump, heap_first_fit, heap_next_fit, heap_best_fit, heap_worst_fit, heap_slab, heap_segregated;
 
-// All heaps, ended by NULL; "first_fit", "next_fit", "best_fit", "worst_fit", "bump", "slab". The list is in kmalloc.c: a program
-// that names its heap's ops itself (as user/ does with &heap_first_fit) links heap.c and that heap alone.
+// All heaps, ended by NULL, by name: "slab" and so on. The list is in kmalloc.c: a program that names its heap's ops itself (as user/
+// does with &heap_first_fit) links heap.c and that heap alone.
 extern const struct heap_ops *const HEAPS[];
 const struct heap_ops *heap_named(const char *name); // NULL when there is none
 
