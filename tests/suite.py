@@ -1,8 +1,14 @@
 """What a test file needs: the decorators that name and order tests, and the helpers of machine.py."""
 
+import os
+import pathlib
+import re
+
 from machine import DISK, TOP, Failure, Machine, expect_that, make, patience, qemu_command  # noqa: F401  (for test files)
 
 tests = []
+HEAPS = re.findall(r"&heap_(\w+)", pathlib.Path(os.path.join(TOP, "mm/kmalloc.c")).read_text(encoding="utf-8"))   # by their names
+ENGINES = ("buddy", "bitmap", "stack")
 
 
 class Test:

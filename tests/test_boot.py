@@ -3,7 +3,7 @@
 import re
 import time
 
-from suite import Machine, expect_that, patience, test
+from suite import ENGINES, HEAPS, Machine, expect_that, patience, test
 
 
 @test(weight=5, cases=[(1, "64M"), (2, "128M"), (4, "1G"), (8, "8G"), (1, "8G"), (8, "64M"), (3, "515M")])
@@ -21,8 +21,7 @@ def to_the_prompt(smp, memory):
         expect_that("hello" in m.sh("echo hello | cat"), m.tail())
 
 
-@test(cases=[("pages", "buddy"), ("pages", "bitmap"), ("pages", "stack"), ("heap", "slab"), ("heap", "first_fit"), ("heap", "next_fit"),
-             ("heap", "best_fit"), ("heap", "worst_fit")])
+@test(cases=[("pages", name) for name in ENGINES] + [("heap", name) for name in HEAPS])
 def allocator(argument, name):
     with Machine(append=f"{argument}={name}") as m:
         m.boot()

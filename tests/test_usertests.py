@@ -2,7 +2,7 @@
 
 import re
 
-from suite import Machine, expect_that, test
+from suite import HEAPS, Machine, expect_that, test
 
 DONE = r"^(?:.*\b(\d+) passed, (\d+) failed.*)$"
 
@@ -23,7 +23,7 @@ def all_of_them(smp, memory):
         run_usertests(m)
 
 
-@test(weight=60, cases=["pages=bitmap", "pages=stack", "heap=first_fit", "heap=next_fit", "heap=best_fit", "heap=worst_fit", "asids=0"])
+@test(weight=60, cases=["pages=bitmap", "pages=stack", "asids=0"] + [f"heap={name}" for name in HEAPS if name not in ("slab", "bump")])
 def quick_ones_with(argument):
     with Machine(smp=2, append=argument) as m:
         run_usertests(m, "-q")
