@@ -16,3 +16,13 @@ bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned 
 
 size_t heap_model_live_blocks(const struct heap *heap); // as the heap's own walk counts them
 void heap_model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char value);
+
+// Breaks one invariant of `heap`, expects its id, and mends it.
+#define BREAK(id, place, value)                                                        \
+	do {                                                                           \
+		__typeof__(place) saved_ = (place);                                    \
+		(place) = (value);                                                     \
+		EXPECT_VERDICT(heap_check(heap), id);                                  \
+		(place) = saved_;                                                      \
+		EXPECT_VERDICT(heap_check(heap), NULL);                                \
+	} while (0)

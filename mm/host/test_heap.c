@@ -280,15 +280,6 @@ static struct freelist *some_freelist(void *block[4])
 	return (struct freelist *)heap;
 }
 
-#define BREAK(id, place, value)                                                        \
-	do {                                                                           \
-		__typeof__(place) saved_ = (place);                                    \
-		(place) = (value);                                                     \
-		EXPECT_VERDICT(heap_check(heap), id);                                  \
-		(place) = saved_;                                                      \
-		EXPECT_VERDICT(heap_check(heap), NULL);                                \
-	} while (0)
-
 TEST(freelist_invariants)
 {
 	void *block[4];

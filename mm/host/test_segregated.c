@@ -8,15 +8,6 @@ static struct chunk *chunk_of(void *payload) // below what the entry adds
 	return (struct chunk *)((char *)payload - (MM_CHECK ? 32 : 0) - CHUNK_HEAD);
 }
 
-#define BREAK(id, place, value)                                                        \
-	do {                                                                           \
-		__typeof__(place) saved_ = (place);                                    \
-		(place) = (value);                                                     \
-		EXPECT_VERDICT(heap_check(heap), id);                                  \
-		(place) = saved_;                                                      \
-		EXPECT_VERDICT(heap_check(heap), NULL);                                \
-	} while (0)
-
 TEST(segregated_invariants)
 {
 	void *block[5];
