@@ -14,32 +14,17 @@
 // The seal mixes address, front, and bytes, so any write over the front part is seen, and tells live blocks from dead ones. New blocks
 // are filled with FRESH, freed ones with DEAD: a pointer read from either is not canonical and faults.
 //
-//    H1  the heap's ops are set                 H2  every block that walk finds is aligned to HEAP_ALIGN, not empty and does not wrap
-//    H3  at level 1 and above, the tag of each used block fits inside the block
-//
 // Cost: at level 0 a branch and a call through ops; at level 1 two passes over the block; at level 2 the heap's whole check, twice a call.
 // Weakness: level 1 sees a stray write when the block is freed, not when it happens.
 // Sources: Plan 9's pool.c for checking on the way in and out; SQLite's mem2.c for dressing in one place.
-#include "heap.h"
+#include "heap_tag.h"
 
-#define FRONT_MIN 32u
-#define TAIL      16u
 #define TAIL_BYTE 0xfdu
 #define FRESH     0xa5u
 #define DEAD      0xddu
 
 #define SEAL_LIVE ((uintptr_t)0x5ea1ab1e0ddba11ULL)
 #define SEAL_DEAD ((uintptr_t)0xdeadb10cdeadb10cULL)
-
-struct tag { // at the start of the allocator's block
-	size_t bytes;
-	const void *caller;
-};
-
-struct seal { // just before the caller's block
-	size_t front;
-	uintptr_t mark;
-};
 
 const struct heap_observer *heap_observer;
 
@@ -307,60 +292,4 @@ void heap_trim(struct heap *heap)
 	enter(heap);
 	heap->ops->trim(heap);
 	leave(heap);
-}
-
-// ---- reports ----
-
-static bool count_block(void *context, void *block, size_t bytes, bool used)
-{
-	struct heap_report *report = context;
-
-	(void)block;
-	if (used) {
-		report->blocks++;
-		report->used += bytes;
-	} else {
-		report->free += bytes;
-		if (bytes > report->largest_free)
-			report->largest_free = bytes;
-	}
-	return true;
-}
-
-void heap_report(const struct heap *heap, struct heap_report *report)
-{
-	*report = (struct heap_report){ .name = heap->ops->name };
-	enter(heap);
-	heap->ops->walk(heap, count_block, report);
-	leave(heap);
-}
-
-static bool judge_block(void *context, void *block, size_t bytes, bool used)
-{
-	struct verdict *verdict = context;
-	const struct tag *tag = block;
-
-	*verdict = (struct verdict){ "H2", (uintptr_t)block };
-	if ((uintptr_t)block % HEAP_ALIGN || (used && bytes == 0) || (uintptr_t)block + bytes < (uintptr_t)block)
-		return false;
-	*verdict = (struct verdict){ "H3", (uintptr_t)block };
-	if (MM_CHECK && used && (bytes < FRONT_MIN + TAIL || tag->bytes > bytes - FRONT_MIN - TAIL))
-		return false;
-	*verdict = ALL_HOLD;
-	return true;
-}
-
-struct verdict heap_check(const struct heap *heap)
-{
-	struct verdict verdict = ALL_HOLD;
-
-	HOLDS("H1", heap->ops, heap);
-	if (!heap->ops->own_locking)
-		lock_acquire(&((struct heap *)(uintptr_t)heap)->lock);
-	verdict = heap->ops->check(heap);
-	if (!verdict.broken)
-		heap->ops->walk(heap, judge_block, &verdict);
-	if (!heap->ops->own_locking)
-		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
-	return verdict;
 }

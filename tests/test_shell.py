@@ -161,6 +161,16 @@ def process_list_and_memory_report_by_key():
 
 
 @test()
+def memory_report_tells_who_has_the_heap():
+    """In a kernel that tags its blocks: by place in the source, most bytes first."""
+    with Machine(variant=("CHECK=2",)) as m:
+        m.boot()
+        m.type("\x14")
+        m.expect(r"^heap slab: \d+ bytes in \d+ blocks")
+        m.expect(r"^ +\d+ bytes in \d+ blocks: buffer_init\+0x[0-9a-f]+$")
+
+
+@test()
 def a_report_by_key_leaves_the_line_being_typed():
     """In the shell's own editing, and in the kernel's."""
     with Machine() as m:

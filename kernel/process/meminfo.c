@@ -12,11 +12,14 @@
 #include "kernel/fs/buffer.h"
 #include "kernel/machine/print.h"
 #include "kernel/machine/string.h"
+#include "kernel/machine/symbols.h"
 #include "kernel/process/syscall.h"
 #include "mm/heap.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
+
+#define PLACES 16u // that ^T shows
 
 static const char *const state_names[] = {
 	[PROCESS_NEW] = "new", [PROCESS_READY] = "ready", [PROCESS_RUNNING] = "running", [PROCESS_SLEEPING] = "sleeping",
@@ -175,6 +178,27 @@ static void report_zone(const struct page_zone_report *zone)
 	kprintf("\n");
 }
 
+// Live blocks of the kernel's heap, and from level 1 on the places that asked for them.
+static void report_heap(const struct heap *heap)
+{
+	struct heap_report report;
+	struct heap_place places[PLACES];
+
+	heap_report(heap, &report);
+	kprintf("heap %s: %zu bytes in %zu blocks, %zu free, %zu of them in one\n", report.name, report.used, report.blocks, report.free,
+		report.largest_free);
+	if (MM_CHECK)
+		kprintf("  %zu bytes were asked for; %u.%u%% of what is in use were not\n", report.asked, report.internal / 10,
+			report.internal % 10);
+	size_t count = MM_CHECK ? heap_places(heap, places, PLACES) : 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t offset = 0;
+		const char *name = symbol_name((uint64_t)places[i].caller, &offset);
+
+		kprintf("  %8zu bytes in %zu blocks: %s+0x%lx\n", places[i].bytes, places[i].blocks, name ? name : "others", offset);
+	}
+}
+
 void memory_report(void)
 {
 	struct page_zone_report zones[PAGE_ZONES];
@@ -189,4 +213,6 @@ void memory_report(void)
 		slab_pages += slabs[i].pages;
 	kprintf("  %zu pages in slabs of %zu caches, %zu in disk buffers, %zu in kernel stacks and other mapped blocks\n", slab_pages,
 		slab_count, buffer_count(), vmalloc_pages());
+	if (kmalloc_heap())
+		report_heap(kmalloc_heap());
 }

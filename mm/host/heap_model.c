@@ -180,12 +180,23 @@ size_t heap_model_live_blocks(const struct heap *heap)
 	return report.blocks;
 }
 
+// Says who asked for what is still in use.
+static void name_places(const struct heap *heap)
+{
+	struct heap_place places[8];
+	size_t count = heap_places(heap, places, 8);
+
+	for (size_t i = 0; i < count; i++)
+		fprintf(stderr, "%zu bytes in %zu blocks, asked for at %p\n", places[i].bytes, places[i].blocks, places[i].caller);
+}
+
 static void finish(struct model *model)
 {
 	while (model->count > 0)
 		heap_free(model->heap, leave(model, draw(model->count)).block);
 	heap_trim(model->heap);
 	EXPECT_VERDICT(heap_check(model->heap), NULL);
+	name_places(model->heap);
 	EXPECT_EQ(heap_model_live_blocks(model->heap), 0);
 }
 

@@ -144,6 +144,36 @@ TEST(heap_observer_sees_every_block)
 	}
 }
 
+// What is asked, given and free, and who asked, is told alike of all heaps.
+TEST(heap_reports)
+{
+	static const char one, other;
+
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
+		heap_model_machine(32);
+		struct heap *heap = heap_create(*ops, heap_model_arena(), HEAP_MODEL_ARENA);
+		struct heap_report report;
+		struct heap_place places[2];
+		void *block[8];
+
+		for (unsigned i = 0; i < 8; i++)
+			EXPECT((block[i] = heap_alloc_for(heap, 100 + i, HEAP_ALIGN, i < 5 ? &one : &other)));
+		heap_report(heap, &report);
+		EXPECT(report.name == (*ops)->name && report.blocks == 8 && report.used >= report.asked);
+		EXPECT(report.internal < 1000 && report.external < 1000 && report.largest_free <= report.free);
+		EXPECT_EQ(heap_places(heap, places, 2), MM_CHECK ? 2 : 1);
+		if (MM_CHECK) {
+			EXPECT(report.asked == 828 && report.internal > 0);
+			EXPECT(places[0].caller == &one && places[0].blocks == 5 && places[0].bytes == 510);
+			EXPECT(places[1].caller == &other && places[1].blocks == 3 && places[1].bytes == 318);
+			EXPECT(heap_places(heap, places, 1) == 1 && places[0].caller == NULL && places[0].blocks == 8);
+		}
+		for (unsigned i = 0; i < 8; i++)
+			heap_free(heap, block[i]);
+		EXPECT_EQ(heap_places(heap, places, 2), 0);
+	}
+}
+
 TEST(kmalloc_over_every_heap)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
