@@ -188,6 +188,21 @@ def ranges(run):
         run.count()
 
 
+def splits(run):
+    """Large leaves with each of the bits, of which a page in the middle goes or changes: the others keep all they had."""
+    rng = run.guest.rng
+    for bits in (R | COW | U, R | W | U | DIRTY, R | X | U, X, R | COW, R | W | DIRTY):
+        run.now = "map-exact"
+        first = EDGE + rng.randrange(3) * LARGE
+        inside = run.va(first + rng.choice((0, 1, rng.randrange(LARGE), LARGE - 1)))
+        run.batch([Call(MAP, flags=1, argument=run.va(first), second=rng.choice(run.large), third=bits, touch=1)])
+        run.batch([rng.choice((Call(UNMAP, argument=inside, second=PAGE, touch=1),
+                               Call(PROTECT, argument=inside, second=PAGE, third=R, touch=1)))])
+        run.count()
+        run.batch([Call(UNMAP, argument=run.va(0), second=UNIVERSE * PAGE, touch=1)])
+        run.count()
+
+
 def starve(run, rounds):
     """Each call with no free page, one, two …: all or nothing."""
     rng = run.guest.rng
@@ -240,6 +255,7 @@ def alone(run):
         run.batch([Call(ENTER), Call(ASID)])
         starve_empty(run)
         ranges(run)
+        splits(run)
         fill(run, 36)
         run.count()
         stir(run, rounds)
