@@ -85,6 +85,14 @@ def fault_is_caught(name):
 
 
 @test()
+def every_patch_fits():
+    """Also those that only make test-graders takes."""
+    for path in sorted(pathlib.Path(TOP, "grading").glob("*/*/*.patch")):
+        done = subprocess.run(["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(path)], cwd=TOP, capture_output=True, text=True, check=False)
+        expect_that(done.returncode == 0, f"{path} does not fit the tree: {done.stdout}")
+
+
+@test()
 def explanation_shows_the_calls_before_the_failure():
     """However long the batch is in which it is found; and names functions, not their attributes."""
     for module, fields in ((pages_model, {"slots": {}}), (tables_model, {})):
