@@ -88,7 +88,8 @@ def fault_is_caught(name):
 def every_patch_fits():
     """Also those that only make test-graders takes."""
     for path in sorted(pathlib.Path(TOP, "grading").glob("*/*/*.patch")):
-        done = subprocess.run(["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(path)], cwd=TOP, capture_output=True, text=True, check=False)
+        command = ["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(path)]
+        done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
         expect_that(done.returncode == 0, f"{path} does not fit the tree: {done.stdout}")
 
 
