@@ -15,8 +15,9 @@
 //    G5  each list has free chunks of its class only                  G6  every free chunk in memory is in a list
 //    G7  a bit is set exactly where a list has a chunk
 //
-// Cost: constant for alloc, free and resize, apart from new pieces; a logarithm of the few pieces to tell that a pointer is ours.
-// Weakness: a header of 16 bytes a block; rounding up to a class may pass by a chunk that would just fit (up to a sixteenth).
+// Cost: constant for alloc, free and resize, apart from new pieces.
+// Weakness: a header of 16 bytes a block; rounding up to a class may pass by a chunk that would just fit (up to a sixteenth). A foreign
+// pointer between two pieces is known by what stands there only.
 // Source: Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems", ECRTS 2004.
 #include "segregated.h"
 
@@ -43,8 +44,8 @@ static struct chunk *chunk_below(const struct chunk *chunk)
 
 static void insert(struct segregated *heap, struct chunk *chunk)
 {
-	struct chunk_class class = class_of(chunk->units);
-	struct chunk **first = &heap->first[class.row][class.column];
+	unsigned class = class_of(chunk->units), row = class / SEGREGATED_SPLITS;
+	struct chunk **first = &heap->first[class];
 
 	chunk->cookie = chunk_cookie(chunk, CHUNK_FREE);
 	chunk->next = *first;
@@ -52,41 +53,52 @@ static void insert(struct segregated *heap, struct chunk *chunk)
 	if (*first)
 		(*first)->link = &chunk->next;
 	*first = chunk;
-	heap->rows |= 1u << class.row;
-	heap->classes[class.row] |= (uint16_t)(1u << class.column);
+	heap->rows |= 1u << row;
+	heap->classes[row] |= (uint16_t)(1u << class % SEGREGATED_SPLITS);
 }
 
-static void take_out(struct segregated *heap, struct chunk *chunk)
+// The class's list is empty now.
+static void clear(struct segregated *heap, unsigned class)
+{
+	unsigned row = class / SEGREGATED_SPLITS;
+
+	heap->classes[row] &= (uint16_t)~(1u << class % SEGREGATED_SPLITS);
+	if (!heap->classes[row])
+		heap->rows &= ~(1u << row);
+}
+
+static inline void take_out(struct segregated *heap, struct chunk *chunk)
 {
 	*chunk->link = chunk->next;
 	if (chunk->next) {
 		chunk->next->link = chunk->link;
 		return;
 	}
-	struct chunk_class class = class_of(chunk->units);
-	if (heap->first[class.row][class.column])
-		return;
-	heap->classes[class.row] &= (uint16_t)~(1u << class.column);
-	if (!heap->classes[class.row])
-		heap->rows &= ~(1u << class.row);
+	unsigned class = class_of(chunk->units);
+	if (!heap->first[class])
+		clear(heap, class);
 }
 
 // A chunk of at least so many units, out of its list; NULL: there is none in the classes of which all chunks are that long.
 static struct chunk *find(struct segregated *heap, uint32_t units)
 {
-	uint32_t step = units < SEGREGATED_SPLITS ? 1 : 1u << (27 - __builtin_clz(units)); // between two classes of the row
-	struct chunk_class class = class_of(units + step - 1);
-	uint32_t columns = heap->classes[class.row] & ~0u << class.column;
+	unsigned least = class_of(units + (1u << class_shift(units)) - 1), row = least / SEGREGATED_SPLITS;
+	uint32_t columns = heap->classes[row] & ~0u << least % SEGREGATED_SPLITS;
 
 	if (!columns) {
-		uint32_t rows = heap->rows & ~1u << class.row;
+		uint32_t rows = heap->rows & ~1u << row;
 		if (!rows)
 			return NULL;
-		class.row = (unsigned)__builtin_ctz(rows);
-		columns = heap->classes[class.row];
+		row = (unsigned)__builtin_ctz(rows);
+		columns = heap->classes[row];
 	}
-	struct chunk *chunk = heap->first[class.row][__builtin_ctz(columns)];
-	take_out(heap, chunk);
+	unsigned class = row * SEGREGATED_SPLITS + (unsigned)__builtin_ctz(columns);
+	struct chunk *chunk = heap->first[class], *next = chunk->next;
+	heap->first[class] = next;
+	if (next)
+		next->link = &heap->first[class];
+	else
+		clear(heap, class);
 	return chunk;
 }
 
@@ -160,6 +172,8 @@ static void add_piece(struct segregated *heap, uintptr_t start, size_t bytes, bo
 		heap->piece[i] = heap->piece[i - 1];
 	heap->piece[i] = (struct segregated_piece){ start, (uintptr_t)mark, reserved };
 	heap->total += bytes;
+	heap->low = start < heap->low ? start : heap->low;
+	heap->high = (uintptr_t)mark > heap->high ? (uintptr_t)mark : heap->high;
 	mark->units = 0;
 	mark->cookie = chunk_cookie(mark, CHUNK_USED);
 	chunk->below = 0;
@@ -214,6 +228,7 @@ static struct heap *segregated_create(void *arena, size_t bytes)
 	if ((uintptr_t)arena % HEAP_ALIGN || bytes < head + CHUNK_MIN + CHUNK_HEAD || bytes > MOST)
 		return NULL;
 	__builtin_memset(heap, 0, sizeof *heap);
+	heap->low = UINTPTR_MAX;
 	add_piece(heap, (uintptr_t)arena + head, bytes - head, false);
 	return &heap->heap;
 }
@@ -226,20 +241,28 @@ static uint32_t units_for(size_t payload)
 	return units < CHUNK_MIN / HEAP_ALIGN ? CHUNK_MIN / HEAP_ALIGN : units;
 }
 
+// For an alignment of its own, or when a new piece is needed.
+static __attribute__((noinline)) struct chunk *find_slowly(struct segregated *heap, uint32_t need, size_t align)
+{
+	if (align > MOST / 4)
+		return NULL;
+	uint32_t look = align > HEAP_ALIGN ? need + (uint32_t)((align + CHUNK_MIN) / HEAP_ALIGN) : need;
+	struct chunk *chunk = find(heap, look);
+	if (!chunk && grow(heap, (size_t)look * HEAP_ALIGN))
+		chunk = find(heap, look);
+	return chunk && align > HEAP_ALIGN ? leave_front(heap, chunk, align) : chunk;
+}
+
 static void *segregated_alloc(struct heap *base, size_t bytes, size_t align)
 {
 	struct segregated *heap = (struct segregated *)base;
 
-	if (bytes > MOST / 2 || align > MOST / 4)
+	if (bytes > MOST / 2)
 		return NULL;
-	uint32_t need = units_for(bytes), look = align > HEAP_ALIGN ? need + (uint32_t)((align + CHUNK_MIN) / HEAP_ALIGN) : need;
-	struct chunk *chunk = find(heap, look);
-	if (!chunk && grow(heap, (size_t)look * HEAP_ALIGN))
-		chunk = find(heap, look);
-	if (!chunk)
+	uint32_t need = units_for(bytes);
+	struct chunk *chunk = align == HEAP_ALIGN ? find(heap, need) : NULL;
+	if (!chunk && !(chunk = find_slowly(heap, need, align)))
 		return NULL;
-	if (align > HEAP_ALIGN)
-		chunk = leave_front(heap, chunk, align);
 	trim_chunk(heap, chunk, need);
 	chunk->cookie = chunk_cookie(chunk, CHUNK_USED);
 	return block_of(chunk);
@@ -252,7 +275,7 @@ static void require_used(const struct segregated *heap, const void *block)
 
 	if ((uintptr_t)block % HEAP_ALIGN)
 		port_panic("segregated: misaligned pointer", (uintptr_t)block);
-	if (!piece_around(heap, (uintptr_t)chunk))
+	if ((uintptr_t)chunk < heap->low || (uintptr_t)chunk >= heap->high)
 		port_panic("segregated: foreign pointer", (uintptr_t)block);
 	if (chunk_is(chunk, CHUNK_FREE))
 		port_panic("segregated: double free", (uintptr_t)block);

@@ -28,7 +28,8 @@ struct segregated {
 	struct heap heap;
 	uint32_t rows;                         // bit r: some class of row r has a chunk
 	uint16_t classes[SEGREGATED_ROWS];     // bit c of row r: class c has one
-	struct chunk *first[SEGREGATED_ROWS][SEGREGATED_SPLITS];
+	struct chunk *first[SEGREGATED_ROWS * SEGREGATED_SPLITS];
+	uintptr_t low, high;                   // all pieces lie between these
 	size_t total;                          // bytes of all pieces
 	unsigned pieces;
 	struct segregated_piece piece[SEGREGATED_PIECES]; // by address
@@ -57,17 +58,19 @@ static inline struct chunk *chunk_above(const struct chunk *chunk)
 	return (struct chunk *)((uintptr_t)chunk + chunk_bytes(chunk));
 }
 
-// The class of chunks that are so long: row and column.
-struct chunk_class {
-	unsigned row, column;
-};
-
-static inline struct chunk_class class_of(uint32_t units)
+// In a class chunks differ by less than 1 << class_shift units.
+static inline unsigned class_shift(uint32_t units)
 {
-	if (units < SEGREGATED_SPLITS)
-		return (struct chunk_class){ 0, units };
-	unsigned top = 31 - (unsigned)__builtin_clz(units); // 4 bits below the top one tell the column
-	return (struct chunk_class){ top - 3, units >> (top - 4) & (SEGREGATED_SPLITS - 1) };
+	return 27 - (unsigned)__builtin_clz(units | SEGREGATED_SPLITS);
+}
+
+// The class of chunks that are so long: the row times SEGREGATED_SPLITS, plus the column. The four bits below the top one tell the column;
+// the top one itself carries into the row.
+static inline unsigned class_of(uint32_t units)
+{
+	unsigned shift = class_shift(units);
+
+	return shift * SEGREGATED_SPLITS + (units >> shift);
 }
 
 // The piece that an address of a chunk's head lies in; NULL: none.

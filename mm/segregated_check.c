@@ -38,15 +38,15 @@ static struct verdict check_chunks(const struct segregated_piece *piece, size_t 
 	return ALL_HOLD;
 }
 
-static struct verdict check_list(const struct segregated *heap, unsigned row, unsigned column, size_t *left)
+static struct verdict check_list(const struct segregated *heap, unsigned class, size_t *left)
 {
-	struct chunk *const *link = &heap->first[row][column];
+	struct chunk *const *link = &heap->first[class];
 
-	HOLDS("G7", (heap->classes[row] >> column & 1) == (*link != NULL), link);
+	HOLDS("G7", (heap->classes[class / SEGREGATED_SPLITS] >> class % SEGREGATED_SPLITS & 1) == (*link != NULL), link);
 	for (const struct chunk *chunk = *link; chunk; link = &chunk->next, chunk = chunk->next) {
 		HOLDS("G5", (uintptr_t)chunk % HEAP_ALIGN == 0 && piece_around(heap, (uintptr_t)chunk), chunk);
 		HOLDS("G5", chunk_is(chunk, CHUNK_FREE) && chunk->link == link, chunk);
-		HOLDS("G5", class_of(chunk->units).row == row && class_of(chunk->units).column == column, chunk);
+		HOLDS("G5", class_of(chunk->units) == class, chunk);
 		HOLDS("G6", (*left)-- > 0, chunk);
 	}
 	return ALL_HOLD;
@@ -61,7 +61,7 @@ struct verdict segregated_check(const struct heap *base)
 	for (unsigned i = 0; i < heap->pieces && !verdict.broken; i++)
 		verdict = check_chunks(&heap->piece[i], &free);
 	for (unsigned i = 0; i < SEGREGATED_ROWS * SEGREGATED_SPLITS && !verdict.broken; i++)
-		verdict = check_list(heap, i / SEGREGATED_SPLITS, i % SEGREGATED_SPLITS, &free);
+		verdict = check_list(heap, i, &free);
 	if (verdict.broken)
 		return verdict;
 	HOLDS("G6", free == 0, heap);
