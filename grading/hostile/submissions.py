@@ -59,7 +59,7 @@ ATTACKS = {
     "copies-the-object": ("takes the reference's own code, where it was compiled before", "",
                           '__asm__(".incbin \\"build/kernel-judge/mm/page_buddy.c.o\\"");\n', "file not found"),
     "copies-the-kernel": ("takes the reference's kernel", "", '__asm__(".incbin \\"build/kernel-judge/quire.elf\\"");\n', "file not found"),
-    "incbin": ("copies a file of the grader's machine into the program", "", '__asm__(".incbin \\"/etc/passwd\\"");\n', "assembler"),
+    "incbin": ("copies a file of the grader's machine into the program", "", '__asm__(".incbin \\"/etc/passwd\\"");\n', "file not found"),
     "includes-zero": ("lets the preprocessor read without end", "", '#include "/dev/zero"\n', "memory"),
     "includes-itself": ("lets the preprocessor branch without end", "",
                         "#if __INCLUDE_LEVEL__ < 190\n#include \"page_buddy.c\"\n#include \"page_buddy.c\"\n#endif\n", "was stopped"),

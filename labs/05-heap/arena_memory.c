@@ -38,7 +38,9 @@ unsigned arena_gaps(struct gap gap[GAPS_MOST])
 {
 	unsigned count = 0;
 	for (unsigned i = 0; i < arena.ranges; i++) {
-		uintptr_t at = arena.range[i].start, edge = i > 0 ? (arena.range[i].end - at) / 64 : 0; // records of a piece, perhaps
+		uintptr_t at = arena.range[i].start;
+		// A piece's own records, perhaps: a header, and two bits for 16 bytes.
+		uintptr_t edge = i > 0 ? (arena.range[i].end - at) / 64 + 128 : 0;
 		unsigned next = arena_first_above(at);
 		if (next > 0 && arena.live[next - 1].at + arena.live[next - 1].usable > at) // one that comes from the piece below
 			at = arena.live[next - 1].at + arena.live[next - 1].usable;
