@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -18,6 +19,8 @@ from suite import TOP, Failure, expect_that, make, patience, test
 
 sys.path[:0] = [os.path.join(TOP, name) for name in ("grading", "grading/hostile", "labs")]
 
+import build  # noqa: E402
+import host  # noqa: E402
 import sandbox  # noqa: E402
 import skeleton  # noqa: E402
 import submission  # noqa: E402
@@ -153,6 +156,19 @@ def hidden_checks_and_seeds():
         expect_that(other["seed"] != with_secret["seed"], "two submissions have the same seed")
         write(os.path.join(secret, "hidden.toml"), "[check]\nlate = 5\n")
         expect_that("hidden.toml" in grade(at, "--lab", LAB, "--out", at, "--hidden", secret, status=2), "a wrong hidden.toml is taken")
+
+
+@test()
+def only_the_submission_is_compiled():
+    """Copies keep their times: a build of all of the kernel that is stopped halfway left half an object, and the grader was to blame."""
+    make("kernel", "JUDGE=1")
+    with build.Tree() as tree:
+        tree.copy()
+        host.copy_tree(skeleton.find_lab(TOP, LAB), TOP, tree.top)
+        tree.put(FILE, ANSWER)
+        told = subprocess.run([*build.COMMAND, "-n"], cwd=tree.top, capture_output=True, text=True, check=True, env=build.environment())
+    compiled = re.findall(r"-c -o \S+ (?:\S+/)?(\w+/\w+\.c)$", told.stdout, re.M)
+    expect_that(compiled == [FILE], f"compiled: {compiled}")
 
 
 # --- submissions that attack (grading/hostile/submissions.py)

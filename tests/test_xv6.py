@@ -11,7 +11,7 @@ from suite import TOP, Machine, expect_that, make, test
 def scratch_copy(to):
     """The tree without its history; what has been built comes along, so that only what is new is compiled."""
     make("all")
-    ignore = shutil.ignore_patterns(".git", "__pycache__", "host", "fuzz", "kernel-*", "user-*")
+    ignore = shutil.ignore_patterns(".git", "__pycache__", "host", "labs", "fuzz", "kernel-*", "user-*")
     for name in ("Makefile", "kernel", "mm", "user", "tools", "build", "README.md"):
         source = os.path.join(TOP, name)
         if os.path.isdir(source):
