@@ -151,7 +151,7 @@ def other_correct_solutions_get_full_marks(number):
             copy_of_reference(lab, tree)
             for file in solution.iterdir():
                 shutil.copy(file, os.path.join(tree, "mm", file.name))
-            for seed in range(1, 51 if os.environ.get("QUIRE_GRADERS") == "whole" else 3):
+            for seed in range(1, 51) if os.environ.get("QUIRE_GRADERS") == "whole" else (1, 25):   # 25: 05/bitmap was refused once
                 results = judged(lab, tree, seed)
                 expect_that(all(r["end"] == "ok" for r in results), f"{solution.name}, seed {seed}:\n{in_words(results)}")
 
