@@ -14,10 +14,13 @@
 // The seal mixes address, front, and bytes, so any write over the front part is seen, and tells live blocks from dead ones. New blocks
 // are filled with FRESH, freed ones with DEAD: a pointer read from either is not canonical and faults.
 //
+//    H1  the heap's ops are set                 H2  every block that walk finds is aligned to HEAP_ALIGN, not empty and does not wrap
+//    H3  at level 1 and above, the tag of each used block fits inside the block
+//
 // Cost: at level 0 a branch and a call through ops; at level 1 two passes over the block; at level 2 the heap's whole check, twice a call.
 // Weakness: level 1 sees a stray write when the block is freed, not when it happens.
 // Sources: Plan 9's pool.c for checking on the way in and out; SQLite's mem2.c for dressing in one place.
-#include "heap_tag.h"
+#include "heap_entry.h"
 
 #define TAIL_BYTE 0xfdu
 #define FRESH     0xa5u
@@ -79,7 +82,7 @@ static void verify(const struct heap *heap, const char *fault)
 	port_panic(rule, verdict.where);
 }
 
-static void enter(const struct heap *heap)
+void heap_enter(const struct heap *heap)
 {
 	if (!heap->ops->own_locking)
 		lock_acquire(&((struct heap *)(uintptr_t)heap)->lock);
@@ -87,7 +90,7 @@ static void enter(const struct heap *heap)
 		verify(heap, " is broken before the call: its user's fault");
 }
 
-static void leave(const struct heap *heap)
+void heap_leave(const struct heap *heap)
 {
 	if (MM_CHECK >= 2)
 		verify(heap, " is broken after the call: the allocator's fault");
@@ -170,9 +173,9 @@ void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *
 		port_panic("heap_alloc_aligned: the alignment is not a power of two", align);
 	if (bytes == 0 || bytes > SIZE_MAX - around)
 		return NULL;
-	enter(heap);
+	heap_enter(heap);
 	void *block = heap->ops->alloc(heap, bytes + around, align < HEAP_ALIGN ? HEAP_ALIGN : align);
-	leave(heap);
+	heap_leave(heap);
 	if (!MM_CHECK && block)
 		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	if (!MM_CHECK || !block)
@@ -194,9 +197,9 @@ void heap_free_for(struct heap *heap, void *block, const void *caller)
 	} else {
 		port_shadow_free(block, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	}
-	enter(heap);
+	heap_enter(heap);
 	heap->ops->free(heap, block);
-	leave(heap);
+	heap_leave(heap);
 }
 
 // Changes the size where the block stands; false when it has to move.
@@ -207,12 +210,12 @@ static bool resize(struct heap *heap, void *block, size_t bytes, const void *cal
 
 	if (bytes > SIZE_MAX - around)
 		return false;
-	enter(heap);
+	heap_enter(heap);
 	size_t room = heap->ops->usable(heap, inner);
 	bool done = bytes + around <= room && bytes + around > room / 2;
 	if (!done && heap->ops->resize)
 		done = heap->ops->resize(heap, inner, bytes + around);
-	leave(heap);
+	heap_leave(heap);
 	if (done && !MM_CHECK)
 		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	if (done && MM_CHECK) {
@@ -289,7 +292,39 @@ void heap_trim(struct heap *heap)
 {
 	if (!heap->ops->trim)
 		return;
-	enter(heap);
+	heap_enter(heap);
 	heap->ops->trim(heap);
-	leave(heap);
+	heap_leave(heap);
+}
+
+// ---- check ----
+
+static bool judge_block(void *context, void *block, size_t bytes, bool used)
+{
+	struct verdict *verdict = context;
+	const struct tag *tag = block;
+
+	*verdict = (struct verdict){ "H2", (uintptr_t)block };
+	if ((uintptr_t)block % HEAP_ALIGN || (used && bytes == 0) || (uintptr_t)block + bytes < (uintptr_t)block)
+		return false;
+	*verdict = (struct verdict){ "H3", (uintptr_t)block };
+	if (MM_CHECK && used && (bytes < FRONT_MIN + TAIL || tag->bytes > bytes - FRONT_MIN - TAIL))
+		return false;
+	*verdict = ALL_HOLD;
+	return true;
+}
+
+struct verdict heap_check(const struct heap *heap)
+{
+	struct verdict verdict = ALL_HOLD;
+
+	HOLDS("H1", heap->ops, heap);
+	if (!heap->ops->own_locking)
+		lock_acquire(&((struct heap *)(uintptr_t)heap)->lock);
+	verdict = heap->ops->check(heap);
+	if (!verdict.broken)
+		heap->ops->walk(heap, judge_block, &verdict);
+	if (!heap->ops->own_locking)
+		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
+	return verdict;
 }

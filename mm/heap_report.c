@@ -1,26 +1,12 @@
-// heap_report.c: what a heap's memory is used for, and whether its blocks are what they seem: by walking all of it, for any heap.
+// heap_report.c: what a heap's memory is used for, and by whom: by walking all of it, for any heap.
 //
 //    walk ──► every block, used or free ──► heap_report: sums, and what is lost between and inside blocks
 //                                       ──► heap_places: the same by who asked for it (the tags of level 1 and above)
-//                                       ──► heap_check:  the heap's own check, and then
-//
-//    H1  the heap's ops are set                 H2  every block that walk finds is aligned to HEAP_ALIGN, not empty and does not wrap
-//    H3  at level 1 and above, the tag of each used block fits inside the block
 //
 // Cost: a look at every block, with the heap's lock held. Weakness: heap_places is quadratic in the number of places.
-#include "heap_tag.h"
+#include "heap_report.h"
 
-static void enter(const struct heap *heap)
-{
-	if (!heap->ops->own_locking)
-		lock_acquire(&((struct heap *)(uintptr_t)heap)->lock);
-}
-
-static void leave(const struct heap *heap)
-{
-	if (!heap->ops->own_locking)
-		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
-}
+#include "heap_entry.h"
 
 // ---- sums
 
@@ -54,9 +40,9 @@ static unsigned per_mille(size_t part, size_t bytes)
 void heap_report(const struct heap *heap, struct heap_report *report)
 {
 	*report = (struct heap_report){ .name = heap->ops->name };
-	enter(heap);
+	heap_enter(heap);
 	heap->ops->walk(heap, count_block, report);
-	leave(heap);
+	heap_leave(heap);
 	report->internal = per_mille(report->asked, report->used);
 	report->external = per_mille(report->largest_free, report->free);
 }
@@ -95,9 +81,9 @@ size_t heap_places(const struct heap *heap, struct heap_place *place, size_t lim
 
 	if (limit == 0)
 		return 0;
-	enter(heap);
+	heap_enter(heap);
 	heap->ops->walk(heap, count_place, &places);
-	leave(heap);
+	heap_leave(heap);
 	for (size_t i = 1; i < places.count; i++) { // most bytes first
 		struct heap_place moved = place[i];
 		size_t j = i;
@@ -107,34 +93,4 @@ size_t heap_places(const struct heap *heap, struct heap_place *place, size_t lim
 		place[j] = moved;
 	}
 	return places.count;
-}
-
-// ---- check
-
-static bool judge_block(void *context, void *block, size_t bytes, bool used)
-{
-	struct verdict *verdict = context;
-	const struct tag *tag = block;
-
-	*verdict = (struct verdict){ "H2", (uintptr_t)block };
-	if ((uintptr_t)block % HEAP_ALIGN || (used && bytes == 0) || (uintptr_t)block + bytes < (uintptr_t)block)
-		return false;
-	*verdict = (struct verdict){ "H3", (uintptr_t)block };
-	if (MM_CHECK && used && (bytes < FRONT_MIN + TAIL || tag->bytes > bytes - FRONT_MIN - TAIL))
-		return false;
-	*verdict = ALL_HOLD;
-	return true;
-}
-
-struct verdict heap_check(const struct heap *heap)
-{
-	struct verdict verdict = ALL_HOLD;
-
-	HOLDS("H1", heap->ops, heap);
-	enter(heap);
-	verdict = heap->ops->check(heap);
-	if (!verdict.broken)
-		heap->ops->walk(heap, judge_block, &verdict);
-	leave(heap);
-	return verdict;
 }

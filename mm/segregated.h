@@ -72,17 +72,3 @@ static inline unsigned class_of(uint32_t units)
 
 	return shift * SEGREGATED_SPLITS + (units >> shift);
 }
-
-// The piece that an address of a chunk's head lies in; NULL: none.
-static inline const struct segregated_piece *piece_around(const struct segregated *heap, uintptr_t address)
-{
-	unsigned low = 0, high = heap->pieces;
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		if (heap->piece[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < heap->pieces && heap->piece[low].start <= address ? &heap->piece[low] : NULL;
-}

@@ -1,14 +1,20 @@
 """What a test file needs: the decorators that name and order tests, and the helpers of machine.py."""
 
-import os
 import pathlib
 import re
 
 from machine import DISK, TOP, Failure, Machine, expect_that, make, patience, qemu_command  # noqa: F401  (for test files)
 
 tests = []
-HEAPS = re.findall(r"&heap_(\w+)", pathlib.Path(os.path.join(TOP, "mm/kmalloc.c")).read_text(encoding="utf-8"))   # by their names
-ENGINES = ("buddy", "bitmap", "stack")
+
+
+def listed(file, prefix):
+    """The allocators that a list in the source names, so that tests need no list of their own."""
+    listing = pathlib.Path(TOP, file).read_text(encoding="utf-8").partition("[] = {")[2].partition("};")[0]
+    return re.findall(r"&" + prefix + r"(\w+)", listing)
+
+
+HEAPS, ENGINES = listed("mm/kmalloc.c", "heap_"), listed("mm/page_init.c", "page_")
 
 
 class Test:

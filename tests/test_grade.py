@@ -333,7 +333,7 @@ def hostile_archives_are_refused():
 
 @test(weight=4)
 def names_that_are_no_text_do_not_stop_the_grader():
-    """A name is bytes, in a tar and in a folder; what is said of it is text again."""
+    """A name is bytes, in a tar and of the tar itself; what is said of it is text again."""
     with folder() as at:
         for name in ("mm/page_buddy.c\udcff", "gr\udcfc\udcdfe/" + FILE):
             path = tar(os.path.join(at, "x\udce4.tar"), (name, (tarfile.SYMTYPE, "/etc/passwd")), ("b\udce4", b"x"))

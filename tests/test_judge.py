@@ -25,7 +25,7 @@ WHOLE = os.environ.get("QUIRE_GRADERS") == "whole"
 SHORT = ("wrong-buddy", "lost-remainder", "zero-skipped-when-recycled", "zero-too-much", "dma-limit-off-by-one",
          "reserve-ignored", "order-unchecked", "free-ignores-references", "double-free-accepted", "count-without-caches",
          "reservation-rounded-inwards", "stack-unaligned", "linear-search", "always-none", "always-the-same")
-HEADING = re.compile(r"^(what|caught by|scenario): *(.*)$", re.M)
+HEADING = re.compile(r"^(what|caught by|keeps|scenario): *(.*)$", re.M)
 
 
 def patches(folder, short=None):
@@ -184,17 +184,13 @@ def harmless_edit_changes_nothing(number, edit):
 
 @test(weight=3, cases=patches("hostile/*"))
 def attack_gains_nothing(name):
-    """Each of these stops working, or leaves something out: an honest kernel that did so would come as far."""
+    """Each of these stops working, or leaves something out. What an honest kernel that did so would pass, it may keep."""
     path = os.path.join(TOP, "grading", name + ".patch")
     told = heading(path)
     result = judged("--patch", path, told["scenario"], "--seed", "1")
     expect_built(name, result)
     passed = [check["name"] for check in result["checks"] if check["status"] == "passed"]
-    most = {"tampered": 0, "*": 2}.get(told["caught by"])
-    if most is None:
-        expect_that(not set(told["caught by"].split()) & set(passed), f"{name} passes {', '.join(passed)}")
-    else:
-        expect_that(len(passed) <= most, f"{name} passes {', '.join(passed)}")
+    expect_that(set(passed) <= set(told.get("keeps", "").split()), f"{name} passes {', '.join(passed)}")
     expect_that(all(check["failure"]["why"] or check["failure"]["actual"] for check in result["checks"] if check["status"] != "passed"),
                 "a failed check without a word")
 

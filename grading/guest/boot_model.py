@@ -121,7 +121,6 @@ class Model:
     # --- replay
 
     def replay(self, calls, alone):
-        del self.history[:-40]   # now, not at the end: what is found in this batch is explained by the calls before it
         del alone
         for call in calls:
             self.history.append(call)

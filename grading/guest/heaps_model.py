@@ -138,7 +138,6 @@ class Model:
 
     def replay(self, calls, alone):
         """All calls of a batch, by tickets. alone: one hart made them, so refusals and choices are exact, too."""
-        del self.history[:-60]   # now, not at the end: what is found in this batch is explained by the calls before it
         events = []
         for order, call in enumerate(calls):
             if not call.begin < call.end:

@@ -128,7 +128,6 @@ class Model:
 
     def replay(self, calls, alone):
         """All calls of a batch, by tickets. alone: one hart made them, so refusals and counts are exact, too."""
-        del self.history[:-40]   # now, not at the end: what is found in this batch is explained by the calls before it
         events = []
         for call in calls:
             if not call.begin < call.end:

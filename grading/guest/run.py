@@ -49,6 +49,7 @@ class Run:
     def batch(self, *shares, look=True):
         """Hart i makes the calls shares[i]; then their results are replayed, and memory is looked at."""
         alone = sum(1 for share in shares if share) == 1
+        del self.model.history[:-60]   # now, not after it: what is found in this batch is explained by all of its calls
         try:
             self.guest.batch(shares)
         except Ended as ended:

@@ -14,7 +14,7 @@
 #include "kernel/machine/string.h"
 #include "kernel/machine/symbols.h"
 #include "kernel/process/syscall.h"
-#include "mm/heap.h"
+#include "mm/heap_report.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"

@@ -1,7 +1,8 @@
 // heap_model.h: a heap beside its shadow, driven by any source of numbers: test_heap.c's random stream or fuzz_heap.c's input.
 #pragma once
 
-#include "../heap.h"
+#include "../heap_entry.h"
+#include "../heap_report.h"
 
 #define HEAP_MODEL_ARENA ((size_t)64 << 10)
 
@@ -16,6 +17,12 @@ bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned 
 
 size_t heap_model_live_blocks(const struct heap *heap); // as the heap's own walk counts them
 void heap_model_expect_bytes(const unsigned char *block, size_t bytes, unsigned char value);
+
+// The allocator's own block behind what the entry gave for it, for an alignment of HEAP_ALIGN.
+static inline void *heap_model_inner(void *payload)
+{
+	return (char *)payload - (MM_CHECK ? FRONT_MIN : 0);
+}
 
 // Breaks one invariant of `heap`, expects its id, and mends it.
 #define BREAK(id, place, value)                                                        \

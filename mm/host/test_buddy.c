@@ -3,9 +3,9 @@
 #include "heap_model.h"
 #include "test.h"
 
-static struct buddy_head *head_of(void *payload) // below what the entry adds
+static struct buddy_head *head_of(void *payload)
 {
-	return (struct buddy_head *)((char *)payload - (MM_CHECK ? 32 : 0)) - 1;
+	return (struct buddy_head *)heap_model_inner(payload) - 1;
 }
 
 static bool are_halves(const struct buddy *buddy, void *low, void *high)

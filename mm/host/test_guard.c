@@ -3,9 +3,9 @@
 #include "heap_model.h"
 #include "test.h"
 
-static struct guard_head *head_of(void *payload) // below what the entry adds
+static struct guard_head *head_of(void *payload)
 {
-	return (struct guard_head *)((char *)payload - (MM_CHECK ? 32 : 0)) - 1;
+	return (struct guard_head *)heap_model_inner(payload) - 1;
 }
 
 TEST(guard_invariants)

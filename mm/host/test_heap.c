@@ -292,9 +292,9 @@ TEST(bump_takes_back_the_last)
 
 // ---- each invariant, broken on purpose ----
 
-static struct block *block_of(void *payload) // of the free list, below what the entry adds
+static struct block *block_of(void *payload) // of the free list
 {
-	return (struct block *)((char *)payload - (MM_CHECK ? 32 : 0)) - 1;
+	return (struct block *)heap_model_inner(payload) - 1;
 }
 
 static struct freelist *some_freelist(void *block[4])

@@ -3,9 +3,9 @@
 #include "heap_model.h"
 #include "test.h"
 
-static struct chunk *chunk_of(void *payload) // below what the entry adds
+static struct chunk *chunk_of(void *payload)
 {
-	return (struct chunk *)((char *)payload - (MM_CHECK ? 32 : 0) - CHUNK_HEAD);
+	return (struct chunk *)((char *)heap_model_inner(payload) - CHUNK_HEAD);
 }
 
 TEST(segregated_invariants)
