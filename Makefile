@@ -43,7 +43,8 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # No floating-point instructions anywhere: neither the kernel's trap entry nor its context switch saves those registers.
 RISCV := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -std=gnu11 -O2 -g -ffreestanding -fno-common -fno-pic \
 	-fno-pie -fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
-KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHECK=$(CHECK)
+KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHECK=$(CHECK) \
+	-DPORT_PIN='"../kernel/machine/pin.h"'
 USER_FLAGS := $(RISCV)
 
 # Sanitizers: kernel/sanitize/ is their run time, part of such kernels only and never instrumented itself.

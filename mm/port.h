@@ -40,8 +40,16 @@ struct pin {
 	uintptr_t cpu;   // number of this CPU, 0 .. PORT_MAX_CPUS - 1
 	uintptr_t saved; // for port_unpin
 };
+#ifdef PORT_PIN // a header of the port's that defines them inline: a call costs more than the pin itself
+#include PORT_PIN
+#else
 struct pin port_pin(void);
 void port_unpin(struct pin pin);
+#endif
+
+// Returns when every other CPU has passed a full memory barrier since the call: what it wrote before is seen here then, and what was written
+// here before the call is seen there.
+void port_barrier(void);
 
 // Physical memory is visible at `physical address + port_linear`: the kernel's linear map, or an arena on the host.
 extern uintptr_t port_linear;

@@ -13,7 +13,7 @@
 //    S7  no object is in magazines twice                                  S8  objects are aligned and lie inside the slab's pages
 //    S9  (slab_heap.c) kmalloc serves each size from the smallest class that holds it
 //
-// Cost: one atomic exchange and no lock on the fast path; the lock once in half a magazine of calls.
+// Cost: neither lock nor atomic instruction on the fast path; the lock once in half a magazine of calls; a barrier on all CPUs to reap.
 // Weakness: an object keeps its slab; a slab keeps its size class. Reports: kmem_report.
 // Lock order: the list of caches, then a cache, then the cache of records or of magazines, then page.c's zones.
 // Sources: Bonwick, "The slab allocator", USENIX 1994; Bonwick and Adams, "Magazines and vmem", USENIX 2001.
@@ -27,78 +27,108 @@ static bool ready;
 
 struct kmem_cache *slab_caches;
 struct lock slab_caches_lock = { .name = "slab caches" };
-struct magazine slab_nothing = { &slab_nothing.slot[1], &slab_nothing.slot[1], { NULL } };
+void *slab_nothing[2];
 
 // ---- the slow paths ----
 
-// This CPU's magazine, made now when it has none yet; NULL when there is none to be had.
-static struct magazine *magazine_ready(struct kmem_cache *cache, struct magazine *magazine)
+static void stock_set(struct stock *stock, struct magazine *magazine, size_t slots)
 {
-	if (magazine != &slab_nothing)
-		return magazine;
-	magazine = slabs_take_one(&magazines);
+	__atomic_store_n(&stock->magazine, magazine, __ATOMIC_RELAXED); // stocks_seize looks at it
+	stock->top = stock->end = &slab_nothing[1];
 	if (magazine) {
 		magazine->slot[0] = NULL;
-		magazine->top = &magazine->slot[1];
-		magazine->end = &magazine->slot[1 + cache->slots];
+		stock->top = &magazine->slot[1];
+		stock->end = &magazine->slot[1 + slots];
 	}
-	return magazine;
 }
 
-static void put_back(struct kmem_cache *cache, struct magazine *owned, struct magazine *ready_one, struct pin pin)
+// Makes the magazine, when there is none yet; false when there is none to be had.
+static bool stock_ready(struct kmem_cache *cache, struct stock *stock)
 {
-	if (owned)
-		magazine_disown(cache, pin.cpu, ready_one ? ready_one : &slab_nothing);
-	port_unpin(pin);
+	if (!stock->magazine)
+		stock_set(stock, slabs_take_one(&magazines), cache->slots);
+	return stock->magazine;
 }
 
-void *cache_take_slowly(struct kmem_cache *cache, struct magazine *owned, struct pin pin)
+void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin)
 {
-	struct magazine *magazine = magazine_ready(cache, owned);
 	void *object = slabs_take_one(cache), *more;
 
-	if (object && magazine) {
+	if (object && stock_enter(stock) && stock_ready(cache, stock)) {
 		lock_acquire(&cache->lock);
-		for (unsigned n = cache->slots / 2; n > 0 && (more = slabs_take(cache)); n--)
-			*magazine->top++ = more;
+		while (stock_count(stock) < cache->slots / 2 && (more = slabs_take(cache)))
+			*stock->top++ = more;
 		lock_release(&cache->lock);
 	}
-	put_back(cache, owned, magazine, pin);
+	stock_leave(stock);
+	port_unpin(pin);
 	return object;
 }
 
 // Moves the `count` oldest objects of a magazine into the slabs.
-static void flush(struct kmem_cache *cache, struct magazine *magazine, size_t count, size_t keep)
+static void flush(struct kmem_cache *cache, struct stock *stock, size_t count, size_t keep)
 {
-	size_t rest = (size_t)(magazine->top - &magazine->slot[1]) - count;
+	void **slot = &stock->magazine->slot[1];
+	size_t rest = stock_count(stock) - count;
 
 	lock_acquire(&cache->lock);
-	for (size_t i = 1; i <= count; i++)
-		slabs_give(cache, magazine->slot[i]);
+	for (size_t i = 0; i < count; i++)
+		slabs_give(cache, slot[i]);
 	struct slab *chain = slabs_drop(cache, keep);
 	lock_release(&cache->lock);
-	for (size_t i = 1; i <= rest; i++)
-		magazine->slot[i] = magazine->slot[i + count];
-	magazine->top = &magazine->slot[1 + rest];
+	for (size_t i = 0; i < rest; i++)
+		slot[i] = slot[i + count];
+	stock->top = slot + rest;
 	slabs_delete(chain);
 }
 
-void cache_give_slowly(struct kmem_cache *cache, struct magazine *owned, struct pin pin, void *object)
+void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object)
 {
-	struct magazine *magazine = magazine_ready(cache, owned);
+	bool own = stock_enter(stock), twice = own && stock->top[-1] == object;
 
-	if (magazine && magazine->top[-1] == object) {
-		put_back(cache, owned, magazine, pin);
-		port_panic("slab: double free", (uintptr_t)object);
-	}
-	if (magazine) {
-		if (magazine->top == magazine->end)
-			flush(cache, magazine, (cache->slots + 1) / 2, SLABS_KEEP);
-		*magazine->top++ = object;
-	} else {
+	if (twice || !own || !stock_ready(cache, stock)) {
+		stock_leave(stock);
+		port_unpin(pin);
+		if (twice)
+			port_panic("slab: double free", (uintptr_t)object);
 		slabs_give_one(cache, object);
+		return;
 	}
-	put_back(cache, owned, magazine, pin);
+	if (stock->top == stock->end)
+		flush(cache, stock, (cache->slots + 1) / 2, SLABS_KEEP);
+	*stock->top++ = object;
+	stock_leave(stock);
+	port_unpin(pin);
+}
+
+void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
+{
+	bool any = false;
+
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		struct stock *stock = &cache->stock[cpu];
+
+		seized[cpu] = __atomic_load_n(&stock->magazine, __ATOMIC_RELAXED) &&
+			__atomic_exchange_n(&stock->seized, 1, __ATOMIC_ACQUIRE) == 0;
+		any |= seized[cpu];
+	}
+	if (any)
+		port_barrier();
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		struct stock *stock = &cache->stock[cpu];
+
+		if (seized[cpu] && __atomic_load_n(&stock->busy, __ATOMIC_ACQUIRE)) {
+			__atomic_store_n(&stock->seized, 0, __ATOMIC_RELEASE);
+			seized[cpu] = false;
+		}
+	}
+}
+
+void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
+{
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		if (seized[cpu])
+			__atomic_store_n(&cache->stock[cpu].seized, 0, __ATOMIC_RELEASE);
 }
 
 // ---- caches ----
@@ -135,7 +165,7 @@ bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_
 	cache->slots = (unsigned)(MAGAZINE_BYTES / cache->stride);
 	cache->slots = cache->slots < 2 ? 2 : cache->slots > MAGAZINE_SLOTS ? MAGAZINE_SLOTS : cache->slots;
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		cache->magazine[cpu] = &slab_nothing;
+		stock_set(&cache->stock[cpu], NULL, 0);
 	return choose_order(cache);
 }
 
@@ -202,20 +232,23 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	cache_give(cache, object);
 }
 
-// Empties every CPU's magazine and gives it back, then every empty slab.
+// Empties every CPU's magazine and gives it back, then every empty slab. What a CPU uses right now stays.
 static void reap(struct kmem_cache *cache)
 {
+	bool seized[PORT_MAX_CPUS];
+
+	stocks_seize(cache, seized);
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		struct magazine *magazine = magazine_own(cache, cpu);
+		struct stock *stock = &cache->stock[cpu];
+		struct magazine *magazine = seized[cpu] ? stock->magazine : NULL;
 
 		if (!magazine)
-			continue; // in use right now on its CPU
-		if (magazine != &slab_nothing) {
-			flush(cache, magazine, (size_t)(magazine->top - &magazine->slot[1]), 0);
-			slabs_give_one(&magazines, magazine);
-		}
-		magazine_disown(cache, cpu, &slab_nothing);
+			continue;
+		flush(cache, stock, stock_count(stock), 0);
+		stock_set(stock, NULL, 0);
+		slabs_give_one(&magazines, magazine);
 	}
+	stocks_release(cache, seized);
 	lock_acquire(&cache->lock);
 	struct slab *chain = slabs_drop(cache, 0);
 	lock_release(&cache->lock);

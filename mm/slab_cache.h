@@ -1,7 +1,7 @@
 // slab_cache.h: inside a cache: its records, and what slab.c, slab_heap.c and slab_check.c know of each other.
 //
-//    cache ──► magazine[cpu] ──► [NULL|object|object|object|    |    ]     a CPU's own stock: no lock, one atomic exchange to own it
-//      │                                             ^top       ^end
+//    cache ──► stock[cpu] ──► [NULL|object|object|object|    |    ]     a CPU's own magazine: no lock, no atomic instruction
+//      │                                          ^top       ^end
 //      └──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
 #pragma once
 
@@ -13,7 +13,7 @@
 #define SLAB_OBJECTS   256u               // the most objects in a slab
 #define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
 #define SLABS_KEEP     2u                 // empty slabs that a cache keeps
-#define MAGAZINE_SLOTS 29u
+#define MAGAZINE_SLOTS 31u
 #define OWNER_SHIFT    6u // struct page.owner is a physical address in units of 64 bytes
 
 struct slab { // at the start of its pages, or apart in the cache `records`
@@ -27,10 +27,16 @@ struct slab { // at the start of its pages, or apart in the cache `records`
 };
 
 struct magazine {
-	void **top; // the next slot to fill
-	void **end;
 	void *slot[1 + MAGAZINE_SLOTS]; // the first stays NULL: the bottom
 };
+
+struct stock { // one CPU's; a cache line of its own. slab_magazine.h says who may touch it when
+	void **top; // the next slot to fill
+	void **end; // behind the last slot
+	struct magazine *magazine; // NULL: none yet; top and end stand in slab_nothing then
+	uint32_t busy;   // 1 while its CPU uses it
+	uint32_t seized; // 1 while somebody else has it, or wants it
+} __attribute__((aligned(64)));
 
 enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };
 
@@ -48,13 +54,13 @@ struct kmem_cache {
 	void (*construct)(void *object);
 	const char *name;
 	struct kmem_cache *next; // in the list of all caches
-	struct magazine *magazine[PORT_MAX_CPUS];
+	struct stock stock[PORT_MAX_CPUS];
 };
 
 extern struct kmem_cache slab_records; // the cache of struct slab
 extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
-extern struct magazine slab_nothing;   // stands where a CPU has no magazine yet: both empty and full, never written
+extern void *slab_nothing[2];          // stands where a CPU has no magazine yet: both empty and full, never written
 
 // Sets up a cache in memory of the caller's. False when no slab can hold such an object.
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object));

@@ -1,51 +1,59 @@
 // slab_check.c: looking into caches without disturbing them: check, walk and reports.
 //
-//    all magazines of a cache ──owned──► held[cpu] ──► the lists, under the lock ──► everything put back
+//    all stocks of a cache ──seized──► held ──► the lists, under the lock ──► everything let go
 //
-// While the magazines are held, other CPUs go to the slabs directly. A magazine that is in use on its CPU at that very moment is not seen;
+// While the stocks are held, their CPUs go to the slabs directly. A stock that is in use on its CPU at that very moment is not seen;
 // what it holds then counts as used. The invariants S1 to S8 are stated in slab.c.
 #include "slab_magazine.h"
 
 struct held {
-	struct magazine *magazine[PORT_MAX_CPUS];
+	struct kmem_cache *cache;
+	bool seized[PORT_MAX_CPUS];
 };
 
 static void hold(struct kmem_cache *cache, struct held *held)
 {
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		held->magazine[cpu] = magazine_own(cache, cpu);
-	}
+	held->cache = cache;
+	stocks_seize(cache, held->seized);
 	lock_acquire(&cache->lock);
 }
 
-static void let_go(struct kmem_cache *cache, const struct held *held)
+static void let_go(const struct held *held)
 {
-	lock_release(&cache->lock);
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		if (held->magazine[cpu])
-			magazine_disown(cache, cpu, held->magazine[cpu]);
+	lock_release(&held->cache->lock);
+	stocks_release(held->cache, held->seized);
 }
 
-static size_t stock(const struct magazine *magazine)
+// The objects in a CPU's magazine, behind its bottom; *count of them.
+static void **objects_of(const struct held *held, unsigned cpu, size_t *count)
 {
-	return magazine ? (size_t)(magazine->top - &magazine->slot[1]) : 0;
+	const struct stock *stock = &held->cache->stock[cpu];
+
+	*count = held->seized[cpu] ? stock_count(stock) : 0;
+	return *count ? &stock->magazine->slot[1] : NULL;
 }
 
 static size_t stock_of_all(const struct held *held)
 {
-	size_t objects = 0;
+	size_t objects = 0, count;
 
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		objects += stock(held->magazine[cpu]);
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		objects_of(held, cpu, &count);
+		objects += count;
+	}
 	return objects;
 }
 
 static bool is_held(const struct held *held, const void *object)
 {
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		for (size_t i = stock(held->magazine[cpu]); i > 0; i--)
-			if (held->magazine[cpu]->slot[i] == object)
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		size_t count;
+		void **objects = objects_of(held, cpu, &count);
+
+		for (size_t i = 0; i < count; i++)
+			if (objects[i] == object)
 				return true;
+	}
 	return false;
 }
 
@@ -102,13 +110,15 @@ static struct verdict check_lists(const struct kmem_cache *cache, size_t *taken)
 	return ALL_HOLD;
 }
 
-static struct verdict check_magazine(const struct kmem_cache *cache, const struct magazine *magazine)
+static struct verdict check_stock(const struct kmem_cache *cache, const struct stock *stock)
 {
-	if (!magazine || magazine == &slab_nothing)
+	const struct magazine *magazine = stock->magazine;
+
+	if (!magazine)
 		return ALL_HOLD;
-	HOLDS("S6", magazine->end == &magazine->slot[1 + cache->slots] && !magazine->slot[0], magazine);
-	HOLDS("S6", magazine->top > &magazine->slot[0] && magazine->top <= magazine->end, magazine);
-	for (size_t i = 1; i <= stock(magazine); i++) {
+	HOLDS("S6", stock->end == &magazine->slot[1 + cache->slots] && !magazine->slot[0], magazine);
+	HOLDS("S6", stock->top > &magazine->slot[0] && stock->top <= stock->end, magazine);
+	for (size_t i = 1; i <= stock_count(stock); i++) {
 		void *object = magazine->slot[i];
 		const struct page *page = page_of(pa_of(object));
 
@@ -124,20 +134,22 @@ static struct verdict check_twice(const struct kmem_cache *cache, const struct h
 {
 	struct verdict verdict = ALL_HOLD;
 
-	for (unsigned pass = 0; pass < 2; pass++) // mark, then unmark
-		for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-			for (size_t i = stock(held->magazine[cpu]); i > 0; i--) {
-				uintptr_t object = (uintptr_t)held->magazine[cpu]->slot[i];
-				struct slab *slab = slab_of(page_of(pa_of((void *)object)));
-				size_t n = (object - slab->first) / cache->stride;
+	for (unsigned cpu = 0; cpu < 2 * PORT_MAX_CPUS; cpu++) { // mark, then unmark
+		size_t count;
+		void **objects = objects_of(held, cpu % PORT_MAX_CPUS, &count);
 
-				if (pass == 0 && is_free(slab, n))
-					verdict = (struct verdict){ "S7", object };
-				if (pass == 0)
-					slab->is_free[n / 64] |= 1ULL << n % 64;
-				else
-					slab->is_free[n / 64] &= ~(1ULL << n % 64);
-			}
+		for (size_t i = 0; i < count; i++) {
+			struct slab *slab = slab_of(page_of(pa_of(objects[i])));
+			size_t n = ((uintptr_t)objects[i] - slab->first) / cache->stride;
+
+			if (cpu < PORT_MAX_CPUS && is_free(slab, n))
+				verdict = (struct verdict){ "S7", (uintptr_t)objects[i] };
+			if (cpu < PORT_MAX_CPUS)
+				slab->is_free[n / 64] |= 1ULL << n % 64;
+			else
+				slab->is_free[n / 64] &= ~(1ULL << n % 64);
+		}
+	}
 	return verdict;
 }
 
@@ -149,12 +161,13 @@ struct verdict cache_check(struct kmem_cache *cache)
 	hold(cache, &held);
 	struct verdict verdict = check_lists(cache, &taken);
 	for (unsigned cpu = 0; !verdict.broken && cpu < PORT_MAX_CPUS; cpu++)
-		verdict = check_magazine(cache, held.magazine[cpu]);
+		if (held.seized[cpu])
+			verdict = check_stock(cache, &cache->stock[cpu]);
 	if (!verdict.broken)
 		verdict = check_twice(cache, &held);
 	if (!verdict.broken && stock_of_all(&held) > taken)
 		verdict = (struct verdict){ "S5", (uintptr_t)cache };
-	let_go(cache, &held);
+	let_go(&held);
 	return verdict;
 }
 
@@ -184,7 +197,7 @@ bool cache_walk(struct kmem_cache *cache, heap_visitor *visit, void *context)
 
 				more = visit(context, object, cache->stride, !is_free(slab, i) && !is_held(&held, object));
 			}
-	let_go(cache, &held);
+	let_go(&held);
 	return more;
 }
 
@@ -199,7 +212,7 @@ static void report_cache(struct kmem_cache *cache, struct kmem_report *report)
 	for (unsigned list = 0; list < SLAB_LISTS; list++)
 		for (const struct slab *slab = cache->list[list]; slab; slab = slab->next)
 			report->capacity += slab->count;
-	let_go(cache, &held);
+	let_go(&held);
 }
 
 size_t kmem_report(struct kmem_report *report, size_t max)

@@ -1,35 +1,45 @@
 // slab_magazine.h: the two fast paths that kmalloc and kmem_cache_* share: an object from, or to, this CPU's magazine.
 //
-// A magazine is taken out of its place (which then holds NULL) while it is used, so that kmem_reap and check on another CPU can take
-// it as well. Who finds NULL goes to the slabs under the cache's lock instead.
+//    its CPU, pinned:       busy = 1;                 seized? ──no──► top, slots;      busy = 0
+//    any other (reap,       seized = 1;  port_barrier;  busy? ──no──► top, slots;    seized = 0
+//    check):
+//
+// Each says what it wants and then looks at the other's word, so at least one of them sees the other, if a full barrier stands between. The
+// rare one pays for both: port_barrier makes every CPU pass one. An owner that finds its stock seized goes to the slabs under the cache's
+// lock instead; others leave a busy stock alone.
+// Source: the idea of the asymmetric barrier is that of Dice, Huang and Yang, "Asymmetric Dekker synchronization", Sun Microsystems, 2001.
 #pragma once
 
 #include "slab_cache.h"
 
-// The ways when a magazine is empty, full, missing or in other hands (NULL). All end the pin.
-void *cache_take_slowly(struct kmem_cache *cache, struct magazine *magazine, struct pin pin);
-void cache_give_slowly(struct kmem_cache *cache, struct magazine *magazine, struct pin pin, void *object);
+// The ways when a magazine is empty, full or missing, or the stock is seized. All end the pin.
+void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin);
+void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object);
 
-static inline struct magazine *magazine_own(struct kmem_cache *cache, uintptr_t cpu)
+// True: the stock is its CPU's until stock_leave, which must follow in either case.
+static inline bool stock_enter(struct stock *stock)
 {
-	return __atomic_exchange_n(&cache->magazine[cpu], NULL, __ATOMIC_ACQUIRE);
+	*(volatile uint32_t *)&stock->busy = 1; // (gcc 12 makes an atomic exchange of an atomic store on RISC-V)
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return !__atomic_load_n(&stock->seized, __ATOMIC_ACQUIRE);
 }
 
-static inline void magazine_disown(struct kmem_cache *cache, uintptr_t cpu, struct magazine *magazine)
+static inline void stock_leave(struct stock *stock)
 {
-	__atomic_store_n(&cache->magazine[cpu], magazine, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	*(volatile uint32_t *)&stock->busy = 0;
 }
 
 static inline void *cache_take(struct kmem_cache *cache)
 {
 	struct pin pin = port_pin();
-	struct magazine *magazine = magazine_own(cache, pin.cpu);
-	void *object = magazine ? magazine->top[-1] : NULL;
+	struct stock *stock = &cache->stock[pin.cpu];
+	void *object = stock_enter(stock) ? stock->top[-1] : NULL;
 
 	if (__builtin_expect(!object, 0))
-		return cache_take_slowly(cache, magazine, pin);
-	magazine->top--;
-	magazine_disown(cache, pin.cpu, magazine);
+		return cache_take_slowly(cache, stock, pin);
+	stock->top--;
+	stock_leave(stock);
 	port_unpin(pin);
 	return object;
 }
@@ -38,13 +48,22 @@ static inline void *cache_take(struct kmem_cache *cache)
 static inline void cache_give(struct kmem_cache *cache, void *object)
 {
 	struct pin pin = port_pin();
-	struct magazine *magazine = magazine_own(cache, pin.cpu);
+	struct stock *stock = &cache->stock[pin.cpu];
 
-	if (__builtin_expect(!magazine || magazine->top == magazine->end || magazine->top[-1] == object, 0)) {
-		cache_give_slowly(cache, magazine, pin, object);
+	if (__builtin_expect(!stock_enter(stock) || stock->top == stock->end || stock->top[-1] == object, 0)) {
+		cache_give_slowly(cache, stock, pin, object);
 		return;
 	}
-	*magazine->top++ = object;
-	magazine_disown(cache, pin.cpu, magazine);
+	*stock->top++ = object;
+	stock_leave(stock);
 	port_unpin(pin);
+}
+
+// The stocks of all CPUs that were not busy: seized until stocks_release.
+void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS]);
+void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS]);
+
+static inline size_t stock_count(const struct stock *stock) // objects in it; seized, or the CPU's own
+{
+	return stock->magazine ? (size_t)(stock->top - &stock->magazine->slot[1]) : 0;
 }

@@ -1,7 +1,7 @@
 // lock.c: spinlocks and pins: mutual exclusion between harts and from this hart's own interrupts.
 //
 //	lock_acquire ... lock_release      interrupts off from the first lock to the last
-//	port_pin     ... port_unpin        interrupts off, and back to what they were: three instructions each (pin.S)
+//	port_pin     ... port_unpin        interrupts off, and back to what they were: a few instructions (pin.h)
 //
 // They nest in any order in which the last opened is the first closed: a pin puts back what it found, a lock counts (lock_depth)
 // and puts back what the outermost one found. Hence interrupts come on again when the outermost of them all ends.
@@ -14,6 +14,7 @@
 #include "kernel/machine/cpu.h"
 #include "kernel/machine/csr.h"
 #include "kernel/machine/panic.h"
+#include "kernel/machine/sbi.h"
 
 static void wait_until_free(struct lock *lock)
 {
@@ -49,4 +50,17 @@ void lock_release(struct lock *lock)
 	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 	if (--cpu->lock_depth == 0 && cpu->interrupts_before)
 		interrupts_on();
+}
+
+// Port_barrier of mm/port.h. The firmware interrupts the other harts even while their interrupts are off here, and returns when each has
+// done its part: so this waits for no lock.
+void port_barrier(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	struct pin pin = port_pin();
+	uint32_t others = cpu_online() & ~(1u << pin.cpu);
+	if (others)
+		sbi_remote_barrier(others);
+	port_unpin(pin);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -14,6 +14,7 @@
 #define SBI_BASE           0x10
 #define SBI_LEGACY_PUTCHAR 1
 #define BASE_PROBE         3
+#define RFENCE_I           0
 #define RFENCE_VMA         1
 #define RFENCE_VMA_ASID    2
 #define SRST_SHUTDOWN      0
@@ -75,6 +76,14 @@ void sbi_send_ipi(uint32_t mask)
 	while (mask) {
 		uint64_t base, bits = next_window(&mask, &base);
 		sbi_call(SBI_IPI, 0, bits, base, 0, 0, 0);
+	}
+}
+
+void sbi_remote_barrier(uint32_t mask)
+{
+	while (mask) {
+		uint64_t base, harts = next_window(&mask, &base);
+		sbi_call(SBI_RFENCE, RFENCE_I, harts, base, 0, 0, 0);
 	}
 }
 

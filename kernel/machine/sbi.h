@@ -17,6 +17,7 @@ bool sbi_has(uint64_t extension);
 void sbi_set_timer(uint64_t when);
 int64_t sbi_hart_start(uint64_t hartid, uint64_t physical_entry, uint64_t opaque); // 0, or a negative code
 void sbi_send_ipi(uint32_t cpus);            // bit per CPU
+void sbi_remote_barrier(uint32_t cpus);      // each CPU in the mask passes fence.i, and with it a full memory barrier
 // sfence.vma on each CPU in the mask; bytes UINT64_MAX: everything. asid as in port_flush.
 void sbi_remote_fence(uint32_t cpus, uint64_t start, uint64_t bytes, uint32_t asid);
 

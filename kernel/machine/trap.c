@@ -15,7 +15,7 @@
 #include "kernel/machine/timer.h"
 #include "mm/addr.h"
 
-_Static_assert(offsetof(struct cpu, number) == 0, "pin.S");
+_Static_assert(offsetof(struct cpu, number) == 0, "pin.h");
 _Static_assert(offsetof(struct cpu, hartid) == CPU_HARTID && sizeof(struct cpu) == CPU_BYTES, "offsets.h");
 _Static_assert(offsetof(struct cpu, kernel_sp) == CPU_KERNEL_SP, "offsets.h");
 _Static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH, "offsets.h");

@@ -338,20 +338,29 @@ TEST(slab_threads)
 	EXPECT_EQ(free_pages(), pages);
 }
 
-// What an interrupt handler sees that comes while the magazine is in use: it is served from the slabs.
-TEST(slab_busy_magazine)
+// A stock that is in use is left alone, and who finds its own one seized is served from the slabs.
+TEST(slab_busy_stock)
 {
 	size_t pages = machine();
 	struct kmem_cache *cache = kmem_cache_create("busy", 64, 0, NULL);
 	void *one = kmem_cache_alloc(cache);
-	struct magazine *magazine = magazine_own(cache, 0);
-	void *two = kmem_cache_alloc(cache), *three = kmem_cache_alloc(cache);
+	struct stock *stock = &cache->stock[0];
+	size_t count = stock_count(stock);
 
-	EXPECT(one && two && three && two != three && magazine && !cache->magazine[0]);
-	kmem_cache_free(cache, two);
+	EXPECT(one && count > 2 && stock_enter(stock));
 	kmem_reap(); // leaves the busy one alone
-	EXPECT(!cache->magazine[0]);
-	magazine_disown(cache, 0, magazine);
+	EXPECT_EQ(stock_count(stock), count);
+	EXPECT_EQ(stock->seized, 0);
+	stock_leave(stock);
+
+	bool seized[PORT_MAX_CPUS];
+	stocks_seize(cache, seized);
+	EXPECT(seized[0]);
+	void *two = kmem_cache_alloc(cache), *three = kmem_cache_alloc(cache);
+	EXPECT(two && three && two != three);
+	kmem_cache_free(cache, two);
+	EXPECT_EQ(stock_count(stock), count);
+	stocks_release(cache, seized);
 	kmem_cache_free(cache, three);
 	kmem_cache_free(cache, one);
 	EXPECT_VERDICT(kmem_check(), NULL);
@@ -384,7 +393,8 @@ TEST(slab_invariants)
 
 	struct page *page = page_of(pa_of(object[0]));
 	struct slab *slab = slab_of(page);
-	struct magazine *magazine = cache->magazine[0];
+	struct stock *stock = &cache->stock[0];
+	struct magazine *magazine = stock->magazine;
 	enum slab_list list = slab_list_for(slab);
 
 	BREAK("S1", slab->cache, other);
@@ -399,9 +409,9 @@ TEST(slab_invariants)
 	BREAK("S5", cache->empties, 7);
 	BREAK("S5", cache->pages, 99);
 	BREAK("S6", magazine->slot[0], object[3]);
-	BREAK("S6", magazine->end, magazine->end + 1);
-	BREAK("S6", magazine->top[-1], (char *)object[7] + 16);
-	BREAK("S7", magazine->top[-1], object[3]);
+	BREAK("S6", stock->end, stock->end + 1);
+	BREAK("S6", stock->top[-1], (char *)object[7] + 16);
+	BREAK("S7", stock->top[-1], object[3]);
 	BREAK("S8", slab->first, slab->first + 8);
 	BREAK("S8", slab->limit, slab->limit + 512);
 }
