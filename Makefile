@@ -270,6 +270,20 @@ $(eval $(call host_tests,gcc))
 $(eval $(call host_tests,clang))
 host-tests: build/host/mm-tests-gcc build/host/mm-tests-clang
 
+# --- the slab heap as a program's malloc: LD_PRELOAD=build/host/libquire.so ----------------------------------------------------------
+PRELOAD_C := $(wildcard mm/host/preload*.c) mm/host/barrier.c $(filter-out mm/vmalloc.c,$(MM_C))
+PRELOAD_FLAGS := -std=gnu11 -O2 -g -fPIC -pthread -fvisibility=hidden -fno-builtin-malloc -ffunction-sections -DMM_CHECK=0 -DPORT_MAX_CPUS=128 \
+	-DPORT_PIN='"host/preload_pin.h"'
+
+build/host/preload/%.o: % Makefile
+	$(call say,HOSTCC,$< (library))
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) $(PRELOAD_FLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+build/host/libquire.so: $(patsubst %,build/host/preload/%.o,$(PRELOAD_C))
+	$(call say,HOSTLD,$@)
+	$(Q)$(CC_HOST) $(PRELOAD_FLAGS) -shared -Wl,--gc-sections -Wl,-z,defs -Wl,--wrap=page_alloc -Wl,--wrap=page_free -o $@ $^
+
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))
 FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DMM_CHECK=1

@@ -50,12 +50,16 @@ struct page_config {
 	pa_t dma_limit;      // pages below it are the DMA zone
 	unsigned cpus;       // CPUs that will call, 1 .. PORT_MAX_CPUS
 	size_t reserve;      // pages a zone keeps for PAGE_ATOMIC
+	pa_t limit;          // page_grow may add memory up to here, and none above is taken over; 0: what memblock has is all
 };
 
 // Takes over all that memblock has free; memblock must not be used afterwards. Its own tables are taken from memblock first.
 // Cost: proportional to the number of frames (12 bytes each), never touching a free page itself (unless poisoning is on).
 // False when the engine's name is unknown or there is no room for the tables: nothing was taken then.
 bool page_init(struct memblock *mb, const struct page_config *config) __attribute__((warn_unused_result));
+
+// Takes over `bytes` (a multiple of 4 MiB) of memory behind the last page, which must end at such a multiple. False at the limit.
+bool page_grow(uint64_t bytes) __attribute__((warn_unused_result));
 
 // A block of 2^order pages aligned to its size, with one reference; PA_NONE when nothing fits.
 pa_t page_alloc(unsigned order, unsigned flags) __attribute__((warn_unused_result));

@@ -10,6 +10,9 @@
 // PAGE_UNMANAGED. A span's first frame agrees with its physical page modulo 2^PAGE_MAX_ORDER and lies in a later largest-block
 // place than the span before, so aligned blocks never lie across two spans. The invariants stand in page.c (P7, P8).
 //
+// Memory may come later (page_grow): behind the last span, up to a limit for which the tables have room from the start. Records are cleared
+// when their pages come, so room costs addresses only where the memory of tables is filled in when it is touched.
+//
 // Cost: O(frames), 12 bytes each; no free page is touched, unless free pages are poisoned.
 // Weakness: up to 2 * 2^PAGE_MAX_ORDER records are wasted for a span.
 #include "page_engine.h"
@@ -26,13 +29,13 @@ static const struct page_engine *engine_named(const char *name)
 	return NULL;
 }
 
-// The next free range in whole pages, [*first, *last); page 0 is left out, its address means "none".
+// The next free range in whole pages below the limit, [*first, *last); page 0 is left out, its address means "none".
 static bool next_pages(const struct memblock *mb, uint64_t *cursor, uint64_t *first, uint64_t *last)
 {
 	struct memblock_range range;
 	while (memblock_next_free(mb, cursor, &range)) {
 		*first = (range.start >> PAGE_SHIFT) + ((range.start & (PAGE_BYTES - 1)) != 0 || range.start == 0);
-		*last = range.end >> PAGE_SHIFT;
+		*last = (range.end < page_state.limit ? range.end : page_state.limit) >> PAGE_SHIFT;
 		if (*first < *last)
 			return true;
 	}
@@ -110,6 +113,13 @@ static uint32_t end_before(uint32_t frame)
 	return end;
 }
 
+// The frame after the last that may ever be.
+static uint64_t frames_limit(void)
+{
+	const struct span *last = &page_state.spans[page_state.span_count - 1];
+	return page_state.limit == UINT64_MAX ? frames_end() : last->first + ((page_state.limit - last->start) >> PAGE_SHIFT);
+}
+
 // ---- tables
 
 static size_t zone_bytes(const struct zone *zone)
@@ -121,7 +131,8 @@ static size_t zone_bytes(const struct zone *zone)
 static bool place_tables(struct memblock *mb)
 {
 	uint32_t skipped = page_state.spans[0].first;
-	size_t records = (size_t)round_up((frames_end() - skipped) * sizeof(struct page), 64);
+	size_t cleared = (size_t)round_up((frames_end() - skipped) * sizeof(struct page), 64);
+	size_t records = (size_t)round_up((frames_limit() - skipped) * sizeof(struct page), 64);
 	size_t states[PAGE_ZONES], bytes = records;
 	for (unsigned i = 0; i < PAGE_ZONES; i++)
 		bytes += states[i] = (size_t)round_up(zone_bytes(&page_state.zones[i]), 64);
@@ -129,7 +140,7 @@ static bool place_tables(struct memblock *mb)
 	if (pa_is_none(tables))
 		return false;
 	uintptr_t at = (uintptr_t)pa_pointer(tables);
-	fill((void *)at, records, 0);
+	fill((void *)at, cleared, 0);
 	page_state.records = at - skipped * sizeof(struct page);
 	for (unsigned i = 0; i < page_state.span_count; i++)
 		page_state.spans[i].records = (uintptr_t)page_at(page_state.spans[i].first);
@@ -148,7 +159,7 @@ static void create_zones(const struct page_config *config)
 {
 	uint32_t start = page_state.spans[0].first, limit = frame_from(config->dma_limit), end = (uint32_t)frames_end();
 	page_state.zones[0] = (struct zone){ .name = "DMA", .first = start, .end = end_before(limit) };
-	page_state.zones[1] = (struct zone){ .name = "normal", .first = limit, .end = end };
+	page_state.zones[1] = (struct zone){ .name = "normal", .first = limit, .end = limit < end ? (uint32_t)frames_limit() : end };
 	page_state.cached = &page_state.zones[limit < end];
 	page_state.cpus = config->cpus < PORT_MAX_CPUS ? config->cpus : PORT_MAX_CPUS;
 	for (unsigned i = 0; i < PAGE_ZONES; i++) {
@@ -201,7 +212,8 @@ bool page_init(struct memblock *mb, const struct page_config *config)
 {
 	__builtin_memset(&page_state, 0, sizeof page_state);
 	const struct page_engine *engine = engine_named(config->engine);
-	if (!engine || !find_spans(mb))
+	page_state.limit = pa_is_none(config->limit) ? UINT64_MAX : config->limit.raw;
+	if (!engine || !find_spans(mb) || frames_limit() >= FRAME_NONE)
 		return false;
 	page_state.engine = engine;
 	create_zones(config);
@@ -212,6 +224,7 @@ bool page_init(struct memblock *mb, const struct page_config *config)
 	for (unsigned i = 0; i < PAGE_ZONES; i++)
 		if (zone_bytes(&page_state.zones[i]) > 0)
 			engine->create(&page_state.zones[i]);
+	page_state.zones[1].end = (uint32_t)frames_end(); // the engines' tables are large enough for the limit
 	open_window();
 	uint64_t cursor = 0, first, last;
 	uint32_t done = page_state.spans[0].first;
@@ -223,4 +236,42 @@ bool page_init(struct memblock *mb, const struct page_config *config)
 	}
 	mark_unmanaged(done, (uint32_t)frames_end());
 	return true;
+}
+
+// ---- memory that comes later
+
+// The last span ends where the normal zone does. Records come first and the window last, by which others find them without the lock.
+static void grow(struct zone *zone, struct span *span, uint64_t bytes)
+{
+	uint32_t frame = zone->end, count = (uint32_t)(bytes >> PAGE_SHIFT);
+	bool window = page_state.window.start + page_state.window_bytes == span->start + span->bytes;
+	__builtin_memset(page_at(frame), 0, (size_t)count * sizeof(struct page));
+	__atomic_store_n(&span->count, span->count + count, __ATOMIC_RELEASE);
+	__atomic_store_n(&span->bytes, span->bytes + bytes, __ATOMIC_RELEASE);
+	__atomic_store_n(&zone->end, frame + count, __ATOMIC_RELEASE);
+	page_state.engine->add(zone, frame, count);
+	if (MM_CHECK >= 1)
+		poison(frame, count);
+	zone->total += count;
+	__atomic_store_n(&zone->free, zone->free + count, __ATOMIC_RELAXED);
+	if (window)
+		page_state.window_bytes += bytes;
+	if (zone->free >= zone->reserve) // as zone_count in page_zone.c has it
+		__atomic_store_n(&page_state.window.bytes, page_state.window_bytes, __ATOMIC_RELEASE);
+}
+
+bool page_grow(uint64_t bytes)
+{
+	struct zone *zone = &page_state.zones[1];
+	struct span *span = page_state.spans + page_state.span_count - 1;
+	const uint64_t block = PAGE_BYTES << PAGE_MAX_ORDER; // whole ones only: then nothing meets a buddy across the old end
+	if (!page_state.engine || zone != page_state.cached || page_state.limit == UINT64_MAX || bytes % block)
+		return false;
+	lock_acquire(&zone->lock);
+	uint64_t end = span->start + span->bytes;
+	bool fits = end % block == 0 && bytes <= page_state.limit - end;
+	if (fits)
+		grow(zone, span, bytes);
+	lock_release(&zone->lock);
+	return fits;
 }

@@ -49,6 +49,7 @@ struct page_state {
 	struct span spans[PAGE_SPANS]; // rising
 	uint32_t span_count;
 	uint64_t window_bytes; // of the window, when it is open
+	uint64_t limit;        // of physical addresses: how far the last span may grow
 	uintptr_t records;     // where the record of frame 0 would stand; there may be none
 	const struct page_engine *engine;
 	struct zone zones[PAGE_ZONES]; // DMA, normal; one may be empty

@@ -15,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef PORT_MAX_CPUS
 #define PORT_MAX_CPUS 16 // the most CPUs that per-CPU arrays have room for
+#endif
 
 // Reports that a rule was broken, with the address it was broken at, and does not return.
 // `rule` is one sentence for a person, such as "page_free: the page is free already".
@@ -47,8 +49,8 @@ struct pin port_pin(void);
 void port_unpin(struct pin pin);
 #endif
 
-// Returns when every other CPU has passed a full memory barrier since the call: what it wrote before is seen here then, and what was written
-// here before the call is seen there.
+// Returns when every other CPU has passed a full memory barrier since the call: what it wrote before is seen here then, and what was
+// written here before the call is seen there.
 void port_barrier(void);
 
 // Physical memory is visible at `physical address + port_linear`: the kernel's linear map, or an arena on the host.

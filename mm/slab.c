@@ -232,22 +232,27 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	cache_give(cache, object);
 }
 
-// Empties every CPU's magazine and gives it back, then every empty slab. What a CPU uses right now stays.
+// Empties a stock, which is the caller's, and gives its magazine back.
+static void empty(struct kmem_cache *cache, struct stock *stock, size_t keep)
+{
+	struct magazine *magazine = stock->magazine;
+
+	if (!magazine)
+		return;
+	flush(cache, stock, stock_count(stock), keep);
+	stock_set(stock, NULL, 0);
+	slabs_give_one(&magazines, magazine);
+}
+
+// Empties every stock, then gives back every empty slab. What a CPU uses right now stays.
 static void reap(struct kmem_cache *cache)
 {
 	bool seized[PORT_MAX_CPUS];
 
 	stocks_seize(cache, seized);
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		struct stock *stock = &cache->stock[cpu];
-		struct magazine *magazine = seized[cpu] ? stock->magazine : NULL;
-
-		if (!magazine)
-			continue;
-		flush(cache, stock, stock_count(stock), 0);
-		stock_set(stock, NULL, 0);
-		slabs_give_one(&magazines, magazine);
-	}
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		if (seized[cpu])
+			empty(cache, &cache->stock[cpu], 0);
 	stocks_release(cache, seized);
 	lock_acquire(&cache->lock);
 	struct slab *chain = slabs_drop(cache, 0);
@@ -277,4 +282,46 @@ void kmem_reap(void)
 	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
 		reap(cache);
 	lock_release(&slab_caches_lock);
+}
+
+void kmem_reap_cpu(void)
+{
+	lock_acquire(&slab_caches_lock);
+	struct pin pin = port_pin();
+	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next) {
+		struct stock *stock = &cache->stock[pin.cpu];
+
+		if (stock_enter(stock))
+			empty(cache, stock, SLABS_KEEP);
+		stock_leave(stock);
+	}
+	port_unpin(pin);
+	lock_release(&slab_caches_lock);
+}
+
+// A stock that is seized already (by a reaper) comes free again, a busy one as well: neither waits for us.
+static void freeze(struct kmem_cache *cache)
+{
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		while (__atomic_exchange_n(&cache->stock[cpu].seized, 1, __ATOMIC_ACQUIRE))
+			;
+	port_barrier();
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		while (__atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE))
+			;
+}
+
+void kmem_freeze(void)
+{
+	lock_acquire(&slab_caches_lock);
+	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
+		freeze(cache);
+	lock_release(&slab_caches_lock);
+}
+
+void kmem_thaw(void)
+{
+	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
+		for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+			__atomic_store_n(&cache->stock[cpu].seized, 0, __ATOMIC_RELEASE);
 }

@@ -20,6 +20,14 @@ void kmem_cache_destroy(struct kmem_cache *cache);
 // Returns the magazines' objects (of all CPUs) to their slabs and empty slabs to the page allocator, in every cache.
 void kmem_reap(void);
 
+// The same for this CPU's magazines only: before it goes away.
+void kmem_reap_cpu(void);
+
+// Seizes every stock of every cache, so that all CPUs go to the slabs and their locks; waits for those in use. kmem_thaw lets go. With it a
+// host makes a copy of the process (fork) while other threads run.
+void kmem_freeze(void);
+void kmem_thaw(void);
+
 struct kmem_report {
 	const char *name;
 	size_t object_bytes;

@@ -2,6 +2,8 @@
 // includes this under the name PORT_PIN (see the Makefile). lock.c tells how pins nest with locks.
 #pragma once
 
+#include "../../mm/port.h"
+
 static inline struct pin port_pin(void)
 {
 	register const uint64_t *cpu __asm__("tp"); // struct cpu: its number comes first

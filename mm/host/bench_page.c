@@ -34,7 +34,7 @@ static void boot(const char *engine, uint64_t bytes)
 	mb = (struct memblock){ 0 };
 	host_reset();
 	host_ram(0x80000000, bytes, &mb);
-	struct page_config config = { engine, PA(0x80000000 + bytes / 8), PORT_MAX_CPUS, 64 };
+	struct page_config config = { .engine = engine, .dma_limit = PA(0x80000000 + bytes / 8), .cpus = PORT_MAX_CPUS, .reserve = 64 };
 	if (!page_init(&mb, &config))
 		test_fail(__FILE__, __LINE__, "page_init");
 }

@@ -89,7 +89,7 @@ void page_model_start(const char *engine, const struct machine *machine, unsigne
 	page_model.reserve = reserve;
 	page_model.random = random;
 	page_model_boot(machine, &page_model.mb);
-	struct page_config config = { engine, PA(machine->dma_limit), cpus, reserve };
+	struct page_config config = { .engine = engine, .dma_limit = PA(machine->dma_limit), .cpus = cpus, .reserve = reserve };
 	EXPECT(page_init(&page_model.mb, &config));
 	learn_pages();
 	EXPECT_EQ(page_total_count(), page_model.total);

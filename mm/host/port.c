@@ -9,12 +9,10 @@
 //
 // Faults: page_alloc is wrapped by the linker (-Wl,--wrap=page_alloc), so calls from other files pass __wrap_page_alloc below,
 // and the allocator itself, as built into the kernel, knows nothing of it. port_reserve decides here.
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../page.h"
@@ -116,23 +114,6 @@ void port_unpin(struct pin pin)
 		port_panic("port_unpin: not the innermost pin of this CPU", pin.cpu);
 	if (--pins == 0)
 		atomic_store(&host_cpus[this_cpu].pinned, 0);
-}
-
-// Where the system call is refused, a page that becomes read-only makes the system interrupt every CPU that runs this process.
-void port_barrier(void)
-{
-	static uint64_t page[2 * 4096 / sizeof(uint64_t)] __attribute__((aligned(4096)));
-	static atomic_bool registered;
-
-	if (!atomic_load(&registered))
-		atomic_store(&registered, syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == 0);
-	if (atomic_load(&registered) && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0) == 0)
-		return;
-	if (mprotect(page, 4096, PROT_READ | PROT_WRITE))
-		port_panic("port_barrier: mprotect failed", 0);
-	page[0]++;
-	if (mprotect(page, 4096, PROT_READ))
-		port_panic("port_barrier: mprotect failed", 0);
 }
 
 void port_flush(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages)

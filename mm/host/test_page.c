@@ -159,7 +159,7 @@ TEST(page_reserve_is_for_atomic_and_fills_first)
 TEST(page_init_refuses_and_takes_nothing)
 {
 	struct memblock mb, before;
-	struct page_config config = { "clock", PA(0), 1, 0 };
+	struct page_config config = { .engine = "clock", .dma_limit = PA(0), .cpus = 1, .reserve = 0 };
 	page_model_boot(&MODEL_MACHINES[0], &mb);
 	before = mb;
 	EXPECT(!page_init(&mb, &config)); // no such engine
@@ -178,7 +178,7 @@ TEST(page_init_refuses_and_takes_nothing)
 TEST(page_init_without_room_for_its_tables)
 {
 	static struct memblock mb, before;
-	struct page_config config = { "buddy", PA(0), 1, 0 };
+	struct page_config config = { .engine = "buddy", .dma_limit = PA(0), .cpus = 1, .reserve = 0 };
 	host_reset();
 	for (uint64_t i = 0; i < 40; i++) // 40 pages at most 4 MiB apart: the records of one span need more than one page
 		host_ram(0x80000000 + i * 0x300000, 4096, &mb);
@@ -205,7 +205,7 @@ TEST(page_init_touches_no_free_page_and_needs_16_bytes_a_page)
 		mb = (struct memblock){ 0 };
 		host_reset();
 		host_ram(0x80000000, 64 << 20, &mb);
-		struct page_config config = { MODEL_ENGINES[e], PA(0x81000000), PORT_MAX_CPUS, 64 };
+		struct page_config config = { .engine = MODEL_ENGINES[e], .dma_limit = PA(0x81000000), .cpus = PORT_MAX_CPUS, .reserve = 64 };
 		EXPECT(page_init(&mb, &config));
 		size_t tables = (64 << 20) / 4096 - page_total_count();
 		EXPECT(touched_pages(0x80000000, 64 << 20) <= tables);
@@ -222,7 +222,7 @@ TEST(page_many_spans)
 		host_reset();
 		for (uint64_t i = 0; i < PAGE_SPANS + 3; i++) // the last span takes in three holes
 			host_ram(0x80000000 + i * 0x4000000, 0x200000, &mb);
-		struct page_config config = { MODEL_ENGINES[e], PA(0x88000000), 1, 0 };
+		struct page_config config = { .engine = MODEL_ENGINES[e], .dma_limit = PA(0x88000000), .cpus = 1, .reserve = 0 };
 		EXPECT(page_init(&mb, &config));
 		EXPECT_VERDICT(page_check(), NULL);
 		size_t total = page_free_count(), got = 0;
