@@ -273,7 +273,8 @@ host-tests: build/host/mm-tests-gcc build/host/mm-tests-clang
 # --- the slab heap as a program's malloc: LD_PRELOAD=build/host/libquire.so ----------------------------------------------------------
 PRELOAD_C := $(wildcard mm/host/preload*.c) mm/host/barrier.c $(filter-out mm/vmalloc.c,$(MM_C))
 PRELOAD_FLAGS := -std=gnu11 -O2 -g -fPIC -pthread -fvisibility=hidden -fno-builtin-malloc -ffunction-sections -DMM_CHECK=0 -DPORT_MAX_CPUS=128 \
-	-DPORT_PIN='"host/preload_pin.h"'
+	-DPORT_PIN='"host/preload_pin.h"' -DPORT_SHARED_CPUS=1 -flto=2
+build/host/preload/mm/slab%: PRELOAD_FLAGS += -Dpage_alloc=preload_page_alloc -Dpage_free=preload_page_free
 
 build/host/preload/%.o: % Makefile
 	$(call say,HOSTCC,$< (library))
@@ -282,7 +283,7 @@ build/host/preload/%.o: % Makefile
 
 build/host/libquire.so: $(patsubst %,build/host/preload/%.o,$(PRELOAD_C))
 	$(call say,HOSTLD,$@)
-	$(Q)$(CC_HOST) $(PRELOAD_FLAGS) -shared -Wl,--gc-sections -Wl,-z,defs -Wl,--wrap=page_alloc -Wl,--wrap=page_free -o $@ $^
+	$(Q)$(CC_HOST) $(PRELOAD_FLAGS) -shared -Wl,--gc-sections -Wl,-z,defs -o $@ $^
 
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))

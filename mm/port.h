@@ -18,6 +18,9 @@
 #ifndef PORT_MAX_CPUS
 #define PORT_MAX_CPUS 16 // the most CPUs that per-CPU arrays have room for
 #endif
+#ifndef PORT_SHARED_CPUS
+#define PORT_SHARED_CPUS 0 // the first so many numbers stand for several CPUs at once, so they get no magazines
+#endif
 
 // Reports that a rule was broken, with the address it was broken at, and does not return.
 // `rule` is one sentence for a person, such as "page_free: the page is free already".

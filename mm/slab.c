@@ -105,7 +105,8 @@ void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
 {
 	bool any = false;
 
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+	__builtin_memset(seized, 0, PORT_MAX_CPUS * sizeof *seized);
+	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++) {
 		struct stock *stock = &cache->stock[cpu];
 
 		seized[cpu] = __atomic_load_n(&stock->magazine, __ATOMIC_RELAXED) &&
@@ -114,7 +115,7 @@ void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
 	}
 	if (any)
 		port_barrier();
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++) {
 		struct stock *stock = &cache->stock[cpu];
 
 		if (seized[cpu] && __atomic_load_n(&stock->busy, __ATOMIC_ACQUIRE)) {
@@ -126,7 +127,7 @@ void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
 
 void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
 {
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
 		if (seized[cpu])
 			__atomic_store_n(&cache->stock[cpu].seized, 0, __ATOMIC_RELEASE);
 }
@@ -166,6 +167,8 @@ bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_
 	cache->slots = cache->slots < 2 ? 2 : cache->slots > MAGAZINE_SLOTS ? MAGAZINE_SLOTS : cache->slots;
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		stock_set(&cache->stock[cpu], NULL, 0);
+	for (unsigned cpu = 0; cpu != PORT_SHARED_CPUS; cpu++)
+		cache->stock[cpu].seized = 1; // for good
 	return choose_order(cache);
 }
 
@@ -302,11 +305,11 @@ void kmem_reap_cpu(void)
 // A stock that is seized already (by a reaper) comes free again, a busy one as well: neither waits for us.
 static void freeze(struct kmem_cache *cache)
 {
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
 		while (__atomic_exchange_n(&cache->stock[cpu].seized, 1, __ATOMIC_ACQUIRE))
 			;
 	port_barrier();
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
 		while (__atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE))
 			;
 }
@@ -322,6 +325,6 @@ void kmem_freeze(void)
 void kmem_thaw(void)
 {
 	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
-		for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
 			__atomic_store_n(&cache->stock[cpu].seized, 0, __ATOMIC_RELEASE);
 }

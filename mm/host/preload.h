@@ -10,9 +10,14 @@
 void preload_memory_init(void);
 void preload_threads_init(void); // once the heap works: it may allocate
 
-// Around each use of what several threads share: while one thread forks, the others wait at the outermost enter.
+// Around each use of what several threads share: while one thread forks, the others wait at the outermost enter. The first one gives the
+// thread its number. A thread that has none excludes those like it.
 void preload_enter(void);
 void preload_leave(void);
+
+// What the slab heap calls page_alloc and page_free.
+pa_t preload_page_alloc(unsigned order, unsigned flags);
+void preload_page_free(pa_t page);
 
 // Unused memory goes back to the system.
 void preload_purge(void);

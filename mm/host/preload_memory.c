@@ -5,8 +5,9 @@
 //
 //    a large block:   mapping ──► | ... | struct mapping | block ...                |
 //
-// page_alloc and page_free are wrapped by the linker (-Wl,--wrap): the first makes memory grow before it refuses, the second counts what
-// was freed and now and then gives whole free 4 MiB blocks back to the system, which it finds by allocating them. vmalloc of mm/vmalloc.h
+// The slab heap calls page_alloc and page_free by other names (see the Makefile), that is, through here: the first makes memory grow before
+// it refuses, the second counts what was freed and now and then gives whole free 4 MiB blocks back to the system, which it finds by
+// allocating them. vmalloc of mm/vmalloc.h
 // is answered here, by mmap.
 //
 // Cost: a system call for 4 MiB, two for a large block.
@@ -72,17 +73,12 @@ static bool grow(void)
 
 // ---- pages
 
-pa_t __real_page_alloc(unsigned order, unsigned flags);
-pa_t __wrap_page_alloc(unsigned order, unsigned flags);
-void __real_page_free(pa_t page);
-void __wrap_page_free(pa_t page);
-
-pa_t __wrap_page_alloc(unsigned order, unsigned flags)
+pa_t preload_page_alloc(unsigned order, unsigned flags)
 {
 	preload_enter();
-	pa_t page = __real_page_alloc(order, flags);
+	pa_t page = page_alloc(order, flags);
 	while (pa_is_none(page) && order <= PAGE_MAX_ORDER && grow())
-		page = __real_page_alloc(order, flags);
+		page = page_alloc(order, flags);
 	preload_leave();
 	return page;
 }
@@ -94,7 +90,7 @@ void preload_purge(void)
 
 	preload_enter();
 	page_drain();
-	while (!pa_is_none(block = __real_page_alloc(PAGE_MAX_ORDER, PAGE_KERNEL))) {
+	while (!pa_is_none(block = page_alloc(PAGE_MAX_ORDER, PAGE_KERNEL))) {
 		madvise(pa_pointer(block), BLOCK, MADV_DONTNEED);
 		page_of(block)->owner = (uint32_t)(taken.raw / BLOCK);
 		taken = block;
@@ -102,19 +98,19 @@ void preload_purge(void)
 	while (!pa_is_none(taken)) {
 		block = taken;
 		taken = PA((uint64_t)page_of(block)->owner * BLOCK);
-		__real_page_free(block);
+		page_free(block);
 	}
 	preload_leave();
 }
 
-void __wrap_page_free(pa_t page)
+void preload_page_free(pa_t page)
 {
 	static atomic_size_t freed;
 	size_t pages = (size_t)1 << page_order(page);
 
 	preload_enter();
-	__real_page_free(page);
-	if (atomic_fetch_add(&freed, pages) + pages >= PURGE_PAGES + page_free_count() / 2) {
+	page_free(page);
+	if (atomic_fetch_add(&freed, pages) + pages >= PURGE_PAGES + page_total_count() / 2) {
 		atomic_store(&freed, 0);
 		preload_purge();
 	}

@@ -3,22 +3,16 @@
 
 #include "../port.h"
 
-#define SHARED_CPU 0u // of threads that have no number of their own; whoever uses it holds its lock
+#define SHARED_CPU 0u // of threads without a number of their own, of which mm/slab.c keeps nothing (PORT_SHARED_CPUS)
 
 extern _Thread_local unsigned preload_cpu __attribute__((tls_model("initial-exec")));
 
-struct pin preload_pin_shared(void);
-void preload_unpin_shared(void);
-
 static inline struct pin port_pin(void)
 {
-	unsigned cpu = preload_cpu;
-
-	return __builtin_expect(cpu != SHARED_CPU, 1) ? (struct pin){ cpu, 0 } : preload_pin_shared();
+	return (struct pin){ preload_cpu, 0 };
 }
 
 static inline void port_unpin(struct pin pin)
 {
-	if (__builtin_expect(pin.cpu == SHARED_CPU, 0))
-		preload_unpin_shared();
+	(void)pin;
 }

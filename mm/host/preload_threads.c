@@ -1,15 +1,16 @@
 // preload_threads.c: port.h for libquire.so: threads as CPUs, locks, barriers, panics; and what makes fork safe.
 //
-//    thread ──first use──► a free slot: its CPU number ──exit──► magazines to the slabs, slot free       more threads than slots: SHARED_CPU
+//    thread ──first enter──► a free slot: its CPU number ──exit──► magazines to the slabs, slot free
+//           `──(none free)──► SHARED_CPU: no magazines, and one such thread inside at a time
 //
 //    fork:   freeze the magazines (all threads go to the slabs) ──► close the gate, wait until no lock is held ──► fork ──► open, thaw
 //
-// The gate stands before every outermost lock_acquire: a thread counts itself in, then looks whether the gate is closed; who closes it
+// The gate stands before every outermost lock and page call: a thread counts itself in, then looks whether the gate is closed; who closes it
 // then waits for the counts. In the child the other threads are gone; their slots are free, and what they had taken but not yet handed out
 // is lost.
 //
 // Cost: nothing on the fast path; two atomic additions and a look at the gate beside each lock.
-// Weakness: threads beyond PORT_MAX_CPUS - 1 share a slot and its lock.
+// Weakness: threads beyond PORT_MAX_CPUS - 1 take turns.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -24,18 +25,23 @@
 
 #define SPINS 200 // looks at a held lock before others may run
 
-_Thread_local unsigned preload_cpu __attribute__((tls_model("initial-exec")));
-static _Thread_local bool leaving __attribute__((tls_model("initial-exec"))); // the thread ends: it gets no slot any more
-static _Thread_local unsigned shared_pins __attribute__((tls_model("initial-exec")));
-static _Thread_local bool forking __attribute__((tls_model("initial-exec")));
+#define OWN _Thread_local __attribute__((tls_model("initial-exec")))
 
-static struct slot {
+struct slot {
 	_Alignas(64) atomic_uint used; // a thread has this number
-	atomic_uint inside;            // enters without leave, of all its threads
-} slots[PORT_MAX_CPUS];
+	atomic_uint inside;            // threads of this number between enter and leave
+};
+
+OWN unsigned preload_cpu;
+static OWN bool leaving;        // the thread ends: it gets no slot any more
+static OWN bool forking;
+static OWN unsigned depth;      // of preload_enter
+static OWN struct slot *inside; // where this thread counted itself in
+
+static struct slot slots[PORT_MAX_CPUS];
 static atomic_bool gate_closed;
 static atomic_bool somebody_forks;
-static struct lock shared_lock = { .name = "shared CPU" };
+static uint32_t shared_held; // 1 while a thread of SHARED_CPU is inside
 static pthread_key_t exit_key;
 static bool exit_key_ready;
 
@@ -48,49 +54,6 @@ _Noreturn void port_panic(const char *rule, uintptr_t where)
 	abort();
 }
 
-// ---- the gate and locks
-
-static _Thread_local unsigned depth __attribute__((tls_model("initial-exec")));
-static _Thread_local unsigned inside_slot __attribute__((tls_model("initial-exec"))); // where this thread counted itself in
-
-void preload_enter(void)
-{
-	if (depth++ > 0 || forking)
-		return;
-	inside_slot = preload_cpu;
-	for (;;) {
-		atomic_fetch_add(&slots[inside_slot].inside, 1);
-		if (__builtin_expect(!atomic_load(&gate_closed), 1))
-			return;
-		atomic_fetch_sub(&slots[inside_slot].inside, 1);
-		while (atomic_load(&gate_closed))
-			sched_yield();
-	}
-}
-
-void preload_leave(void)
-{
-	if (--depth == 0 && !forking)
-		atomic_fetch_sub(&slots[inside_slot].inside, 1);
-}
-
-void lock_acquire(struct lock *lock)
-{
-	preload_enter();
-	for (unsigned spins = 0; __atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE); spins++) {
-		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED) && spins++ < SPINS)
-			;
-		if (spins >= SPINS)
-			sched_yield();
-	}
-}
-
-void lock_release(struct lock *lock)
-{
-	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
-	preload_leave();
-}
-
 // ---- slots
 
 static bool slot_take(void)
@@ -98,29 +61,13 @@ static bool slot_take(void)
 	for (unsigned cpu = SHARED_CPU + 1; cpu < PORT_MAX_CPUS; cpu++) {
 		unsigned free = 0;
 
-		if (atomic_load_explicit(&slots[cpu].used, memory_order_relaxed) == 0 && atomic_compare_exchange_strong(&slots[cpu].used, &free, 1)) {
+		if (atomic_load_explicit(&slots[cpu].used, memory_order_relaxed) == 0 &&
+		    atomic_compare_exchange_strong(&slots[cpu].used, &free, 1)) {
 			preload_cpu = cpu;
 			return true;
 		}
 	}
 	return false;
-}
-
-struct pin preload_pin_shared(void)
-{
-	if (shared_pins == 0 && !leaving && exit_key_ready && slot_take()) {
-		pthread_setspecific(exit_key, &slots[preload_cpu]); // may allocate: by now this thread has a number
-		return (struct pin){ preload_cpu, 0 };
-	}
-	if (shared_pins++ == 0)
-		lock_acquire(&shared_lock);
-	return (struct pin){ SHARED_CPU, 0 };
-}
-
-void preload_unpin_shared(void)
-{
-	if (--shared_pins == 0)
-		lock_release(&shared_lock);
 }
 
 static void thread_exit(void *slot)
@@ -129,6 +76,63 @@ static void thread_exit(void *slot)
 	leaving = true;
 	preload_cpu = SHARED_CPU;
 	atomic_store(&((struct slot *)slot)->used, 0);
+}
+
+// ---- the gate and locks
+
+static void come_in(void)
+{
+	inside = &slots[preload_cpu];
+	for (;;) {
+		atomic_fetch_add(&inside->inside, 1);
+		if (__builtin_expect(!atomic_load(&gate_closed), 1))
+			return;
+		atomic_fetch_sub(&inside->inside, 1);
+		while (atomic_load(&gate_closed))
+			sched_yield();
+	}
+}
+
+static void wait_for(uint32_t *held)
+{
+	for (unsigned spins = 0; __atomic_exchange_n(held, 1, __ATOMIC_ACQUIRE); spins++) {
+		while (__atomic_load_n(held, __ATOMIC_RELAXED) && spins++ < SPINS)
+			;
+		if (spins >= SPINS)
+			sched_yield();
+	}
+}
+
+void preload_enter(void)
+{
+	if (depth++ > 0 || forking)
+		return;
+	if (preload_cpu == SHARED_CPU && !leaving && exit_key_ready && slot_take())
+		pthread_setspecific(exit_key, &slots[preload_cpu]); // may allocate: by now this thread has a number
+	come_in();
+	if (preload_cpu == SHARED_CPU)
+		wait_for(&shared_held);
+}
+
+void preload_leave(void)
+{
+	if (--depth > 0 || forking)
+		return;
+	if (inside == &slots[SHARED_CPU])
+		__atomic_store_n(&shared_held, 0, __ATOMIC_RELEASE);
+	atomic_fetch_sub(&inside->inside, 1);
+}
+
+void lock_acquire(struct lock *lock)
+{
+	preload_enter();
+	wait_for(&lock->held);
+}
+
+void lock_release(struct lock *lock)
+{
+	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+	preload_leave();
 }
 
 // ---- fork
