@@ -18,8 +18,8 @@
 #ifndef PORT_MAX_CPUS
 #define PORT_MAX_CPUS 16 // the most CPUs that per-CPU arrays have room for
 #endif
-#ifndef PORT_SHARED_CPUS
-#define PORT_SHARED_CPUS 0 // the first so many numbers stand for several CPUs at once, so they get no magazines
+#ifndef PORT_SHARED_CPU
+#define PORT_SHARED_CPU PORT_MAX_CPUS // the number, if any, that stands for several CPUs at once: it gets no magazines
 #endif
 
 // Reports that a rule was broken, with the address it was broken at, and does not return.

@@ -26,6 +26,7 @@ struct kmem_cache slab_records;
 static bool ready;
 
 struct kmem_cache *slab_caches;
+struct kmem_cache *slab_cache_of[SLAB_CACHES];
 struct lock slab_caches_lock = { .name = "slab caches" };
 void *slab_nothing[2];
 
@@ -42,9 +43,23 @@ static void stock_set(struct stock *stock, struct magazine *magazine, size_t slo
 	}
 }
 
-// Makes the magazine, when there is none yet; false when there is none to be had.
-static bool stock_ready(struct kmem_cache *cache, struct stock *stock)
+// Opens it, when it is new. CPUs that share a number share no stock.
+static bool stock_open(struct stock *stock, uintptr_t cpu)
 {
+	uint32_t new = STOCK_NEW;
+
+	if (stock->state == STOCK_NEW && cpu != PORT_SHARED_CPU) {
+		stock_set(stock, NULL, 0);
+		__atomic_compare_exchange_n(&stock->state, &new, STOCK_OPEN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	}
+	return stock_enter(stock);
+}
+
+// Opens the stock and makes the magazine, where that is yet to be done; false when the stock is seized or there is no memory.
+static bool stock_ready(struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
+{
+	if (!stock_open(stock, cpu))
+		return false;
 	if (!stock->magazine)
 		stock_set(stock, slabs_take_one(&magazines), cache->slots);
 	return stock->magazine;
@@ -54,7 +69,7 @@ void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pi
 {
 	void *object = slabs_take_one(cache), *more;
 
-	if (object && stock_enter(stock) && stock_ready(cache, stock)) {
+	if (object && stock_ready(cache, stock, pin.cpu)) {
 		lock_acquire(&cache->lock);
 		while (stock_count(stock) < cache->slots / 2 && (more = slabs_take(cache)))
 			*stock->top++ = more;
@@ -84,9 +99,9 @@ static void flush(struct kmem_cache *cache, struct stock *stock, size_t count, s
 
 void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object)
 {
-	bool own = stock_enter(stock), twice = own && stock->top[-1] == object;
+	bool own = stock_ready(cache, stock, pin.cpu), twice = own && stock->top[-1] == object;
 
-	if (twice || !own || !stock_ready(cache, stock)) {
+	if (!own || twice) {
 		stock_leave(stock);
 		port_unpin(pin);
 		if (twice)
@@ -101,25 +116,31 @@ void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin
 	port_unpin(pin);
 }
 
+// ---- stocks in other hands ----
+
+static bool seize(struct stock *stock)
+{
+	uint32_t open = STOCK_OPEN;
+
+	return __atomic_compare_exchange_n(&stock->state, &open, STOCK_SEIZED, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static void release(struct stock *stock)
+{
+	__atomic_store_n(&stock->state, stock->top ? STOCK_OPEN : STOCK_NEW, __ATOMIC_RELEASE);
+}
+
 void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
 {
 	bool any = false;
 
-	__builtin_memset(seized, 0, PORT_MAX_CPUS * sizeof *seized);
-	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++) {
-		struct stock *stock = &cache->stock[cpu];
-
-		seized[cpu] = __atomic_load_n(&stock->magazine, __ATOMIC_RELAXED) &&
-			__atomic_exchange_n(&stock->seized, 1, __ATOMIC_ACQUIRE) == 0;
-		any |= seized[cpu];
-	}
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		any |= seized[cpu] = seize(&cache->stock[cpu]);
 	if (any)
 		port_barrier();
-	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++) {
-		struct stock *stock = &cache->stock[cpu];
-
-		if (seized[cpu] && __atomic_load_n(&stock->busy, __ATOMIC_ACQUIRE)) {
-			__atomic_store_n(&stock->seized, 0, __ATOMIC_RELEASE);
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		if (seized[cpu] && __atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE)) {
+			release(&cache->stock[cpu]);
 			seized[cpu] = false;
 		}
 	}
@@ -127,32 +148,70 @@ void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
 
 void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
 {
-	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		if (seized[cpu])
-			__atomic_store_n(&cache->stock[cpu].seized, 0, __ATOMIC_RELEASE);
+			release(&cache->stock[cpu]);
+}
+
+// A stock that somebody else has comes free again, a busy one as well: neither waits for us.
+static void freeze(struct kmem_cache *cache)
+{
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		struct stock *stock = &cache->stock[cpu];
+		uint32_t new = STOCK_NEW;
+
+		while (!seize(stock) && !__atomic_compare_exchange_n(&stock->state, &new, STOCK_SEIZED, false, __ATOMIC_ACQUIRE,
+								      __ATOMIC_RELAXED))
+			new = STOCK_NEW;
+	}
+	port_barrier();
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		while (__atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE))
+			;
+}
+
+void kmem_freeze(void)
+{
+	lock_acquire(&slab_caches_lock);
+	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
+		freeze(cache);
+	lock_release(&slab_caches_lock);
+}
+
+void kmem_thaw(void)
+{
+	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
+		for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+			release(&cache->stock[cpu]);
 }
 
 // ---- caches ----
 
+// The smallest slab of which at most a tenth is lost, or else that which loses least: larger slabs are harder to get.
 static bool choose_order(struct kmem_cache *cache)
 {
+	size_t record = cache == &slab_records ? 0 : sizeof(struct slab);
 	uint64_t best = UINT64_MAX;
 
-	for (unsigned order = 0; order <= SLAB_ORDER_MAX; order++) {
-		for (unsigned apart = 0; apart <= (cache != &slab_records); apart++) {
-			size_t bytes = PAGE_BYTES << order, objects = slab_capacity(cache, order, apart);
-			uint64_t waste = ((bytes - objects * cache->stride + apart * sizeof(struct slab)) << 10) / bytes;
+	for (unsigned order = 0; order <= SLAB_ORDER_MAX && best > 1024 / 10; order++) {
+		size_t bytes = PAGE_BYTES << order, objects = slab_capacity(cache, order);
+		uint64_t waste = ((bytes - objects * cache->stride + record) << 10) / bytes;
 
-			if (objects == 0 || waste >= best)
-				continue;
-			cache->order = order;
-			cache->apart = apart;
-			best = waste;
-		}
-		if (best <= 1024 / 10) // a tenth lost is good enough: larger slabs are harder to get
-			break;
+		if (objects == 0 || waste >= best)
+			continue;
+		cache->order = order;
+		best = waste;
 	}
+	cache->limit = record ? (uint32_t)(slab_capacity(cache, cache->order) * cache->stride) : 0;
 	return best != UINT64_MAX;
+}
+
+// Clears what is not clear yet, so that memory nobody has touched stays that way: on a host most of the stocks are such.
+static void clear(void *start, size_t bytes)
+{
+	for (uint64_t *word = start, *end = word + bytes / sizeof *word; word < end; word++)
+		if (*word)
+			*word = 0;
 }
 
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object))
@@ -160,41 +219,51 @@ bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_
 	align = align > HEAP_ALIGN ? align : HEAP_ALIGN;
 	if (bytes == 0 || bytes > PAGE_BYTES << SLAB_ORDER_MAX || align > PAGE_BYTES || (align & (align - 1)))
 		return false;
-	*cache = (struct kmem_cache){ .lock = { .name = name }, .name = name, .bytes = bytes, .align = align, .construct = construct };
+	clear(cache, sizeof *cache);
+	cache->lock.name = cache->name = name;
+	cache->bytes = bytes;
+	cache->align = align;
+	cache->construct = construct;
 	cache->stride = round_up(bytes, align);
 	cache->inverse = UINT64_MAX / cache->stride + 1;
 	cache->slots = (unsigned)(MAGAZINE_BYTES / cache->stride);
 	cache->slots = cache->slots < 2 ? 2 : cache->slots > MAGAZINE_SLOTS ? MAGAZINE_SLOTS : cache->slots;
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		stock_set(&cache->stock[cpu], NULL, 0);
-	for (unsigned cpu = 0; cpu != PORT_SHARED_CPUS; cpu++)
-		cache->stock[cpu].seized = 1; // for good
 	return choose_order(cache);
 }
 
-void cache_register(struct kmem_cache *cache)
+static void enter(struct kmem_cache *cache, uint32_t number)
+{
+	cache->number = number;
+	slab_cache_of[number] = cache;
+	cache->next = slab_caches;
+	slab_caches = cache;
+}
+
+bool cache_register(struct kmem_cache *cache)
 {
 	lock_acquire(&slab_caches_lock);
-	if (!ready) {
+	if (!ready) { // records last in the list: kmem_reap frees records of other caches' slabs
 		ready = cache_setup(&slab_records, "slab records", sizeof(struct slab), (size_t)1 << OWNER_SHIFT, NULL) &&
 			cache_setup(&magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
 			cache_setup(&caches, "slab caches", sizeof(struct kmem_cache), 64, NULL);
-		caches.next = &magazines;
-		magazines.next = &slab_records; // last: kmem_reap frees records of other caches' slabs
-		slab_caches = &caches;
+		enter(&slab_records, 1);
+		enter(&magazines, 2);
+		enter(&caches, 3);
 	}
-	if (cache) {
-		cache->next = slab_caches;
-		slab_caches = cache;
-	}
+	uint32_t number = 1;
+	while (cache && number < SLAB_CACHES && slab_cache_of[number])
+		number++;
+	if (cache && number < SLAB_CACHES)
+		enter(cache, number);
 	lock_release(&slab_caches_lock);
+	return number < SLAB_CACHES;
 }
 
 void slab_forget(void)
 {
-	slab_caches = NULL;
 	ready = false;
-	slab_caches_lock = (struct lock){ .name = "slab caches" };
+	slab_caches = NULL;
+	__builtin_memset(slab_cache_of, 0, sizeof slab_cache_of);
 }
 
 struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t align, void (*construct)(void *object))
@@ -204,11 +273,10 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t alig
 
 	if (!cache)
 		return NULL;
-	if (!cache_setup(cache, name, bytes, align, construct)) {
+	if (!cache_setup(cache, name, bytes, align, construct) || !cache_register(cache)) {
 		slabs_give_one(&caches, cache);
 		return NULL;
 	}
-	cache_register(cache);
 	return cache;
 }
 
@@ -223,13 +291,14 @@ void *kmem_cache_alloc(struct kmem_cache *cache)
 
 void kmem_cache_free(struct kmem_cache *cache, void *object)
 {
-	const struct page *page = page_of(pa_of(object));
+	const struct page *page = page_under(object);
+	const struct kmem_cache *owner = cache_of(page);
 
-	if (!page || page->tag != SLAB_TAG)
+	if (!owner)
 		port_panic("kmem_cache_free: foreign pointer", (uintptr_t)object);
-	if (slab_of(page)->cache != cache)
+	if (owner != cache)
 		port_panic("kmem_cache_free: an object of another cache", (uintptr_t)object);
-	if (!slab_has_object_at(slab_of(page), cache, (uintptr_t)object))
+	if (!slab_has_object_at(page, cache, (uintptr_t)object))
 		port_panic("kmem_cache_free: misaligned pointer, not the start of an object", (uintptr_t)object);
 	port_shadow_free(object, cache->stride);
 	cache_give(cache, object);
@@ -275,6 +344,7 @@ void kmem_cache_destroy(struct kmem_cache *cache)
 	if (!*link)
 		port_panic("kmem_cache_destroy: no such cache", (uintptr_t)cache);
 	*link = cache->next;
+	slab_cache_of[cache->number] = NULL;
 	lock_release(&slab_caches_lock);
 	slabs_give_one(&caches, cache);
 }
@@ -300,31 +370,4 @@ void kmem_reap_cpu(void)
 	}
 	port_unpin(pin);
 	lock_release(&slab_caches_lock);
-}
-
-// A stock that is seized already (by a reaper) comes free again, a busy one as well: neither waits for us.
-static void freeze(struct kmem_cache *cache)
-{
-	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
-		while (__atomic_exchange_n(&cache->stock[cpu].seized, 1, __ATOMIC_ACQUIRE))
-			;
-	port_barrier();
-	for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
-		while (__atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE))
-			;
-}
-
-void kmem_freeze(void)
-{
-	lock_acquire(&slab_caches_lock);
-	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
-		freeze(cache);
-	lock_release(&slab_caches_lock);
-}
-
-void kmem_thaw(void)
-{
-	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
-		for (unsigned cpu = PORT_SHARED_CPUS; cpu < PORT_MAX_CPUS; cpu++)
-			__atomic_store_n(&cache->stock[cpu].seized, 0, __ATOMIC_RELEASE);
 }

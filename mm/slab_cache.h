@@ -3,12 +3,18 @@
 //    cache ──► stock[cpu] ──► [NULL|object|object|object|    |    ]     a CPU's own magazine: no lock, no atomic instruction
 //      │                                          ^top       ^end
 //      └──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
+//
+//    the record of each page of a slab:   owner: the struct slab     tag: SLAB_TAG + the cache's number     order: which page of the slab it
+//                                                                                                     is, but for the first
+//
+// So the way from an object to its cache touches the page's record only: not the slab, of which there may be thousands.
 #pragma once
 
-#include "page.h"
+#include "page_record.h"
 #include "slab.h"
 
-#define SLAB_TAG       ((uint16_t)0x51ab) // struct page.tag of every page of a slab; owner: the struct slab
+#define SLAB_TAG       0x5100u // struct page.tag of a slab's page, plus the number of its cache
+#define SLAB_CACHES    256u    // the most caches; number 0 is nobody's
 #define LARGE_TAG      ((uint16_t)0x1a26) // of the first page of a large kmalloc block; owner: the heap
 #define SLAB_OBJECTS   256u               // the most objects in a slab
 #define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
@@ -16,7 +22,7 @@
 #define MAGAZINE_SLOTS 31u
 #define OWNER_SHIFT    6u // struct page.owner is a physical address in units of 64 bytes
 
-struct slab { // at the start of its pages, or apart in the cache `records`
+struct slab { // in the cache `slab_records`, whose own slabs have theirs at the start of their pages
 	struct kmem_cache *cache;
 	uintptr_t first;             // the first object
 	struct slab *next, *previous; // in one of its cache's lists
@@ -34,9 +40,15 @@ struct stock { // one CPU's; a cache line of its own. slab_magazine.h says who m
 	void **top; // the next slot to fill
 	void **end; // behind the last slot
 	struct magazine *magazine; // NULL: none yet; top and end stand in slab_nothing then
-	uint32_t busy;   // 1 while its CPU uses it
-	uint32_t seized; // 1 while somebody else has it, or wants it
+	uint32_t busy;  // 1 while its CPU uses it
+	uint32_t state; // enum stock_state
 } __attribute__((aligned(64)));
+
+enum stock_state {
+	STOCK_NEW,    // never used: all zero
+	STOCK_OPEN,   // its CPU's
+	STOCK_SEIZED, // somebody else has it, or wants it
+};
 
 enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };
 
@@ -46,10 +58,11 @@ struct kmem_cache {
 	size_t slabs, empties, pages;
 	size_t taken;       // objects that are in no slab: callers' and magazines'
 	uint64_t inverse;   // 2^64 / stride, rounded up
+	uint32_t limit;     // bytes of all objects in the largest slab; 0 for slab_records: nobody may free those
+	uint32_t number;    // in slab_cache_of
 	size_t stride;      // from one object to the next
 	size_t bytes, align;
 	unsigned order;     // preferred order of a slab
-	bool apart;         // slab records stand apart
 	unsigned slots;     // of a magazine
 	void (*construct)(void *object);
 	const char *name;
@@ -60,13 +73,16 @@ struct kmem_cache {
 extern struct kmem_cache slab_records; // the cache of struct slab
 extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
+extern struct kmem_cache *slab_cache_of[SLAB_CACHES]; // by number
 extern void *slab_nothing[2];          // stands where a CPU has no magazine yet: both empty and full, never written
 
-// Sets up a cache in memory of the caller's. False when no slab can hold such an object.
+// Sets up a cache in memory of the caller's. False when no slab can hold such an object. It gets its number when it is registered.
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object));
-void cache_register(struct kmem_cache *cache); // enters it into the list; NULL: only makes the list ready
+// Enters it into the list; NULL: only makes the list ready. False when there are SLAB_CACHES already.
+bool cache_register(struct kmem_cache *cache);
 
-uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order, bool apart); // objects in a slab, 0: none fits
+uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order); // objects in a slab, 0: none fits
+size_t slab_first(const struct kmem_cache *cache); // where in its pages the first object is
 
 // With the cache's lock held: an object out of the slabs (NULL: all are full), and back into its slab; double frees panic.
 void *slabs_take(struct kmem_cache *cache);
@@ -85,7 +101,7 @@ bool cache_walk(struct kmem_cache *cache, heap_visitor *visit, void *context);
 
 static inline uintptr_t slab_start(const struct slab *slab) // of its pages
 {
-	return slab->cache->apart ? slab->first : (uintptr_t)slab;
+	return slab->cache == &slab_records ? (uintptr_t)slab : slab->first;
 }
 
 static inline enum slab_list slab_list_for(const struct slab *slab)
@@ -93,16 +109,39 @@ static inline enum slab_list slab_list_for(const struct slab *slab)
 	return slab->free == slab->count ? EMPTY : slab->free ? PARTIAL : FULL;
 }
 
-static inline struct slab *slab_of(const struct page *page) // page: one with SLAB_TAG
+static inline struct slab *slab_of(const struct page *page) // page: one of a slab
 {
 	return pa_pointer(PA((uint64_t)page->owner << OWNER_SHIFT));
 }
 
-// True for the address of an object: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by direct
-// computation", Software: Practice and Experience 49(6), 2019).
-static inline bool slab_has_object_at(const struct slab *slab, const struct kmem_cache *cache, uintptr_t address)
+// The record of the page that any address lies in; one that has no tag when there is none.
+static inline struct page *page_under(const void *address)
 {
-	uint64_t offset = address - slab->first;
+	return record_of(PA(round_down(pa_of(address).raw, PAGE_BYTES)));
+}
 
-	return offset < slab->limit && offset * cache->inverse < cache->inverse;
+// The cache of the slab that the page belongs to, NULL when it belongs to none.
+static inline struct kmem_cache *cache_of(const struct page *page)
+{
+	uint32_t number = page->tag - SLAB_TAG;
+
+	return number < SLAB_CACHES ? slab_cache_of[number] : NULL;
+}
+
+// True for the address of an object: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by direct
+// computation", Software: Practice and Experience 49(6), 2019). In a slab that is smaller than its cache prefers, what lies behind the
+// last object is found only when the object is given back to the slab.
+static inline bool slab_has_object_at(const struct page *page, const struct kmem_cache *cache, uintptr_t address)
+{
+	_Static_assert(PAGE_USED == 0 && PAGE_USED_TAIL == 1, "the use is a factor");
+	uint32_t index = page->state >> 8 & 0xff & -(page->state & 1); // the first page's order is that of its block
+	uint64_t offset = index * PAGE_BYTES + address % PAGE_BYTES;
+
+	return offset < cache->limit && offset * cache->inverse < cache->inverse;
+}
+
+// offset / stride, for offsets in a slab
+static inline size_t slab_index(const struct kmem_cache *cache, uint64_t offset)
+{
+	return (size_t)((unsigned __int128)offset * cache->inverse >> 64);
 }

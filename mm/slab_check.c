@@ -80,7 +80,7 @@ static struct verdict check_slab(const struct kmem_cache *cache, const struct sl
 	for (size_t i = 0; i < (size_t)1 << slab->order; i++) {
 		const struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
 
-		HOLDS("S4", page && page->tag == SLAB_TAG && slab_of(page) == slab, start + i * PAGE_BYTES);
+		HOLDS("S4", page && cache_of(page) == cache && slab_of(page) == slab && (i == 0 || page->order == i), start + i * PAGE_BYTES);
 		HOLDS("S4", page->use == (i == 0 ? PAGE_USED : PAGE_USED_TAIL), start + i * PAGE_BYTES);
 	}
 	return ALL_HOLD;
@@ -122,9 +122,9 @@ static struct verdict check_stock(const struct kmem_cache *cache, const struct s
 		void *object = magazine->slot[i];
 		const struct page *page = page_of(pa_of(object));
 
-		HOLDS("S6", page && page->tag == SLAB_TAG && slab_of(page)->cache == cache, object);
-		HOLDS("S6", slab_has_object_at(slab_of(page), cache, (uintptr_t)object), object);
-		HOLDS("S6", !is_free(slab_of(page), ((uintptr_t)object - slab_of(page)->first) / cache->stride), object);
+		HOLDS("S6", page && cache_of(page) == cache, object);
+		HOLDS("S6", slab_has_object_at(page, cache, (uintptr_t)object), object);
+		HOLDS("S6", !is_free(slab_of(page), slab_index(cache, (uintptr_t)object - slab_of(page)->first)), object);
 	}
 	return ALL_HOLD;
 }
@@ -140,7 +140,7 @@ static struct verdict check_twice(const struct kmem_cache *cache, const struct h
 
 		for (size_t i = 0; i < count; i++) {
 			struct slab *slab = slab_of(page_of(pa_of(objects[i])));
-			size_t n = ((uintptr_t)objects[i] - slab->first) / cache->stride;
+			size_t n = slab_index(cache, (uintptr_t)objects[i] - slab->first);
 
 			if (cpu < PORT_MAX_CPUS && is_free(slab, n))
 				verdict = (struct verdict){ "S7", (uintptr_t)objects[i] };

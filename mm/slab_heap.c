@@ -54,7 +54,8 @@ static struct heap *slab_create(void *arena, size_t bytes)
 			return NULL;
 	}
 	for (unsigned i = CLASSES; i-- > 0;)
-		cache_register(&slabs->class[i]);
+		if (!cache_register(&slabs->class[i]))
+			return NULL;
 	for (unsigned units = 0; units <= SMALL_MAX / HEAP_ALIGN; units++) {
 		if (units * HEAP_ALIGN > classes[class].bytes)
 			class++;
@@ -121,15 +122,14 @@ static __attribute__((noinline)) void free_rarely(struct slab_heap *slabs, struc
 
 static void slab_free(struct heap *heap, void *block)
 {
-	struct page *page = page_of(pa_of(block));
+	struct page *page = page_under(block);
+	struct kmem_cache *cache = cache_of(page);
 
-	if (__builtin_expect(!page || page->tag != SLAB_TAG, 0)) {
-		free_rarely((struct slab_heap *)heap, page, block);
+	if (__builtin_expect(!cache, 0)) {
+		free_rarely((struct slab_heap *)heap, page_of(pa_of(block)), block);
 		return;
 	}
-	struct slab *slab = slab_of(page);
-	struct kmem_cache *cache = slab->cache;
-	if (__builtin_expect(!slab_has_object_at(slab, cache, (uintptr_t)block), 0))
+	if (__builtin_expect(!slab_has_object_at(page, cache, (uintptr_t)block), 0))
 		port_panic("slab: misaligned pointer, not the start of an object", (uintptr_t)block);
 	cache_give(cache, block);
 }
@@ -141,7 +141,7 @@ static size_t slab_usable(const struct heap *heap, const void *block)
 	(void)heap;
 	if (!page)
 		return vmalloc_bytes(block);
-	return page->tag == SLAB_TAG ? slab_of(page)->cache->stride : PAGE_BYTES << page_order(pa_of(block));
+	return cache_of(page) ? cache_of(page)->stride : PAGE_BYTES << page_order(pa_of(block));
 }
 
 static void slab_trim(struct heap *heap)

@@ -1,18 +1,18 @@
 // slab_magazine.h: the two fast paths that kmalloc and kmem_cache_* share: an object from, or to, this CPU's magazine.
 //
-//    its CPU, pinned:       busy = 1;                 seized? ──no──► top, slots;      busy = 0
-//    any other (reap,       seized = 1;  port_barrier;  busy? ──no──► top, slots;    seized = 0
+//    its CPU, pinned:       busy = 1;                         open? ──yes──► top, slots;    busy = 0
+//    any other (reap,       open ──► seized;  port_barrier;   busy? ──no───► top, slots;    seized ──► open
 //    check):
 //
 // Each says what it wants and then looks at the other's word, so at least one of them sees the other, if a full barrier stands between. The
-// rare one pays for both: port_barrier makes every CPU pass one. An owner that finds its stock seized goes to the slabs under the cache's
-// lock instead; others leave a busy stock alone.
+// rare one pays for both: port_barrier makes every CPU pass one. An owner whose stock is not open goes to the slabs under the cache's
+// lock instead, and opens it when it is new; others leave a busy stock alone.
 // Source: the idea of the asymmetric barrier is that of Dice, Huang and Yang, "Asymmetric Dekker synchronization", Sun Microsystems, 2001.
 #pragma once
 
 #include "slab_cache.h"
 
-// The ways when a magazine is empty, full or missing, or the stock is seized. All end the pin.
+// The ways when a magazine is empty, full or missing, or the stock is not open. All end the pin.
 void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin);
 void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object);
 
@@ -21,7 +21,7 @@ static inline bool stock_enter(struct stock *stock)
 {
 	*(volatile uint32_t *)&stock->busy = 1; // (gcc 12 makes an atomic exchange of an atomic store on RISC-V)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return !__atomic_load_n(&stock->seized, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&stock->state, __ATOMIC_ACQUIRE) == STOCK_OPEN;
 }
 
 static inline void stock_leave(struct stock *stock)
@@ -59,7 +59,7 @@ static inline void cache_give(struct kmem_cache *cache, void *object)
 	port_unpin(pin);
 }
 
-// The stocks of all CPUs that were not busy: seized until stocks_release.
+// The stocks of all CPUs that were open and not busy: seized until stocks_release.
 void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS]);
 void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS]);
 

@@ -33,9 +33,14 @@ static void unlink_slab(struct slab *slab)
 	cache->empties -= slab->free == slab->count;
 }
 
-uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order, bool apart)
+size_t slab_first(const struct kmem_cache *cache)
 {
-	size_t first = apart ? 0 : round_up(sizeof(struct slab), cache->align), bytes = PAGE_BYTES << order;
+	return cache == &slab_records ? round_up(sizeof(struct slab), cache->align) : 0;
+}
+
+uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order)
+{
+	size_t first = slab_first(cache), bytes = PAGE_BYTES << order;
 	size_t count = bytes > first ? (bytes - first) / cache->stride : 0;
 
 	return (uint16_t)(count < SLAB_OBJECTS ? count : SLAB_OBJECTS);
@@ -48,7 +53,9 @@ static void mark_pages(uintptr_t start, unsigned order, const struct slab *slab)
 		struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
 
 		page->owner = slab ? (uint32_t)(pa_of(slab).raw >> OWNER_SHIFT) : 0;
-		page->tag = slab ? SLAB_TAG : 0;
+		page->tag = slab ? (uint16_t)(SLAB_TAG + slab->cache->number) : 0;
+		if (i > 0)
+			page->order = (uint8_t)i;
 	}
 }
 
@@ -58,20 +65,19 @@ static struct slab *slab_new(struct kmem_cache *cache)
 	unsigned order = cache->order;
 	pa_t pages = page_alloc(order, PAGE_KERNEL);
 
-	while (pa_is_none(pages) && order > 0 && slab_capacity(cache, order - 1, cache->apart) > 0)
+	while (pa_is_none(pages) && order > 0 && slab_capacity(cache, order - 1) > 0)
 		pages = page_alloc(--order, PAGE_KERNEL);
 	if (pa_is_none(pages))
 		return NULL;
-	struct slab *slab = cache->apart ? slabs_take_one(&slab_records) : pa_pointer(pages);
+	struct slab *slab = cache == &slab_records ? pa_pointer(pages) : slabs_take_one(&slab_records);
 	if (!slab) {
 		page_free(pages);
 		return NULL;
 	}
-	uint16_t count = slab_capacity(cache, order, cache->apart);
-	size_t first = cache->apart ? 0 : round_up(sizeof *slab, cache->align);
+	uint16_t count = slab_capacity(cache, order);
 
 	*slab = (struct slab){ .cache = cache, .order = order, .count = count, .free = count };
-	slab->first = (uintptr_t)pa_pointer(pages) + first;
+	slab->first = (uintptr_t)pa_pointer(pages) + slab_first(cache);
 	slab->limit = (uint32_t)(count * cache->stride);
 	for (unsigned i = 0; i < count; i++) {
 		slab->is_free[i / 64] |= 1ULL << i % 64;
@@ -87,7 +93,7 @@ static void slab_delete(struct slab *slab)
 	uintptr_t pages = slab_start(slab);
 
 	mark_pages(pages, slab->order, NULL);
-	if (slab->cache->apart)
+	if (slab->cache != &slab_records)
 		slabs_give_one(&slab_records, slab);
 	page_free(pa_of((void *)pages));
 }
@@ -142,9 +148,11 @@ void *slabs_take(struct kmem_cache *cache)
 
 void slabs_give(struct kmem_cache *cache, void *object)
 {
-	struct slab *slab = slab_of(page_of(pa_of(object)));
-	size_t i = ((uintptr_t)object - slab->first) / cache->stride;
+	struct slab *slab = slab_of(page_under(object));
+	size_t i = slab_index(cache, (uintptr_t)object - slab->first);
 
+	if (i >= slab->count)
+		port_panic("slab: foreign pointer, behind the last object", (uintptr_t)object);
 	if (slab->is_free[i / 64] >> i % 64 & 1)
 		port_panic("slab: double free", (uintptr_t)object);
 	bool moves = slab->free == 0 || slab->free == slab->count - 1;

@@ -3,8 +3,6 @@
 
 #include "../port.h"
 
-#define SHARED_CPU 0u // of threads without a number of their own, of which mm/slab.c keeps nothing (PORT_SHARED_CPUS)
-
 extern _Thread_local unsigned preload_cpu __attribute__((tls_model("initial-exec")));
 
 static inline struct pin port_pin(void)

@@ -1,7 +1,7 @@
 // preload_threads.c: port.h for libquire.so: threads as CPUs, locks, barriers, panics; and what makes fork safe.
 //
 //    thread ──first enter──► a free slot: its CPU number ──exit──► magazines to the slabs, slot free
-//           `──(none free)──► SHARED_CPU: no magazines, and one such thread inside at a time
+//           `──(none free)──► PORT_SHARED_CPU: no magazines, and one such thread inside at a time
 //
 //    fork:   freeze the magazines (all threads go to the slabs) ──► close the gate, wait until no lock is held ──► fork ──► open, thaw
 //
@@ -41,7 +41,7 @@ static OWN struct slot *inside; // where this thread counted itself in
 static struct slot slots[PORT_MAX_CPUS];
 static atomic_bool gate_closed;
 static atomic_bool somebody_forks;
-static uint32_t shared_held; // 1 while a thread of SHARED_CPU is inside
+static uint32_t shared_held; // 1 while a thread of PORT_SHARED_CPU is inside
 static pthread_key_t exit_key;
 static bool exit_key_ready;
 
@@ -58,7 +58,7 @@ _Noreturn void port_panic(const char *rule, uintptr_t where)
 
 static bool slot_take(void)
 {
-	for (unsigned cpu = SHARED_CPU + 1; cpu < PORT_MAX_CPUS; cpu++) {
+	for (unsigned cpu = PORT_SHARED_CPU + 1; cpu < PORT_MAX_CPUS; cpu++) {
 		unsigned free = 0;
 
 		if (atomic_load_explicit(&slots[cpu].used, memory_order_relaxed) == 0 &&
@@ -74,7 +74,7 @@ static void thread_exit(void *slot)
 {
 	kmem_reap_cpu();
 	leaving = true;
-	preload_cpu = SHARED_CPU;
+	preload_cpu = PORT_SHARED_CPU;
 	atomic_store(&((struct slot *)slot)->used, 0);
 }
 
@@ -107,10 +107,10 @@ void preload_enter(void)
 {
 	if (depth++ > 0 || forking)
 		return;
-	if (preload_cpu == SHARED_CPU && !leaving && exit_key_ready && slot_take())
+	if (preload_cpu == PORT_SHARED_CPU && !leaving && exit_key_ready && slot_take())
 		pthread_setspecific(exit_key, &slots[preload_cpu]); // may allocate: by now this thread has a number
 	come_in();
-	if (preload_cpu == SHARED_CPU)
+	if (preload_cpu == PORT_SHARED_CPU)
 		wait_for(&shared_held);
 }
 
@@ -118,7 +118,7 @@ void preload_leave(void)
 {
 	if (--depth > 0 || forking)
 		return;
-	if (inside == &slots[SHARED_CPU])
+	if (inside == &slots[PORT_SHARED_CPU])
 		__atomic_store_n(&shared_held, 0, __ATOMIC_RELEASE);
 	atomic_fetch_sub(&inside->inside, 1);
 }
@@ -160,7 +160,7 @@ static void after_fork(void)
 static void after_fork_in_child(void)
 {
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		atomic_store(&slots[cpu].used, cpu != SHARED_CPU && cpu == preload_cpu);
+		atomic_store(&slots[cpu].used, cpu != PORT_SHARED_CPU && cpu == preload_cpu);
 	after_fork();
 }
 
