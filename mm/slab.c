@@ -23,7 +23,7 @@
 
 static struct kmem_cache caches, magazines; // of struct kmem_cache, of struct magazine
 struct kmem_cache slab_records;
-static bool ready;
+static bool begun;
 
 struct kmem_cache *slab_caches;
 struct kmem_cache *slab_cache_of[SLAB_CACHES];
@@ -65,15 +65,29 @@ static bool stock_ready(struct kmem_cache *cache, struct stock *stock, uintptr_t
 	return stock->magazine;
 }
 
+// Half a magazine of objects, those that the slabs have ready; false when they have none.
+static bool refill(struct kmem_cache *cache, struct stock *stock)
+{
+	size_t had = stock_count(stock), half = (cache->slots + 1) / 2;
+
+	lock_acquire(&cache->lock);
+	if (had < half)
+		stock->top += slabs_take(cache, stock->top, half - had);
+	lock_release(&cache->lock);
+	return stock_count(stock) > 0;
+}
+
 void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin)
 {
-	void *object = slabs_take_one(cache), *more;
+	bool ready = stock_ready(cache, stock, pin.cpu);
+	void *object;
 
-	if (object && stock_ready(cache, stock, pin.cpu)) {
-		lock_acquire(&cache->lock);
-		while (stock_count(stock) < cache->slots / 2 && (more = slabs_take(cache)))
-			*stock->top++ = more;
-		lock_release(&cache->lock);
+	if (ready && refill(cache, stock)) {
+		object = *--stock->top;
+	} else {
+		object = slabs_take_one(cache); // out of a new slab
+		if (object && ready)
+			refill(cache, stock);
 	}
 	stock_leave(stock);
 	port_unpin(pin);
@@ -242,8 +256,8 @@ static void enter(struct kmem_cache *cache, uint32_t number)
 bool cache_register(struct kmem_cache *cache)
 {
 	lock_acquire(&slab_caches_lock);
-	if (!ready) { // records last in the list: kmem_reap frees records of other caches' slabs
-		ready = cache_setup(&slab_records, "slab records", sizeof(struct slab), (size_t)1 << OWNER_SHIFT, NULL) &&
+	if (!begun) { // records last in the list: kmem_reap frees records of other caches' slabs
+		begun = cache_setup(&slab_records, "slab records", sizeof(struct slab), (size_t)1 << OWNER_SHIFT, NULL) &&
 			cache_setup(&magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
 			cache_setup(&caches, "slab caches", sizeof(struct kmem_cache), 64, NULL);
 		enter(&slab_records, 1);
@@ -261,7 +275,7 @@ bool cache_register(struct kmem_cache *cache)
 
 void slab_forget(void)
 {
-	ready = false;
+	begun = false;
 	slab_caches = NULL;
 	__builtin_memset(slab_cache_of, 0, sizeof slab_cache_of);
 }

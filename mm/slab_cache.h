@@ -53,6 +53,7 @@ enum stock_state {
 enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };
 
 struct kmem_cache {
+	struct stock stock[PORT_MAX_CPUS];
 	struct lock lock; // guards list, slabs, empties, pages, taken and the slabs themselves
 	struct slab *list[SLAB_LISTS];
 	size_t slabs, empties, pages;
@@ -67,7 +68,6 @@ struct kmem_cache {
 	void (*construct)(void *object);
 	const char *name;
 	struct kmem_cache *next; // in the list of all caches
-	struct stock stock[PORT_MAX_CPUS];
 };
 
 extern struct kmem_cache slab_records; // the cache of struct slab
@@ -84,8 +84,8 @@ bool cache_register(struct kmem_cache *cache);
 uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order); // objects in a slab, 0: none fits
 size_t slab_first(const struct kmem_cache *cache); // where in its pages the first object is
 
-// With the cache's lock held: an object out of the slabs (NULL: all are full), and back into its slab; double frees panic.
-void *slabs_take(struct kmem_cache *cache);
+// With the cache's lock held: up to `count` objects out of the slabs, how many there were; and back into its slab, where double frees panic.
+size_t slabs_take(struct kmem_cache *cache, void **objects, size_t count);
 void slabs_give(struct kmem_cache *cache, void *object);
 // Takes empty slabs beyond `keep` out of the cache, as a chain for slabs_delete to free after the lock's release.
 struct slab *slabs_drop(struct kmem_cache *cache, size_t keep);
@@ -118,6 +118,14 @@ static inline struct slab *slab_of(const struct page *page) // page: one of a sl
 static inline struct page *page_under(const void *address)
 {
 	return record_of(PA(round_down(pa_of(address).raw, PAGE_BYTES)));
+}
+
+// The same when the page lies in the window of page.c, else NULL: it takes page_of then.
+static inline struct page *page_near(const void *address)
+{
+	uint64_t offset = pa_of(address).raw - page_state.window.start;
+
+	return in_window(offset) ? record_in(page_state.window.records, round_down(offset, PAGE_BYTES)) : NULL;
 }
 
 // The cache of the slab that the page belongs to, NULL when it belongs to none.

@@ -18,7 +18,7 @@
 
 struct slab_heap {
 	struct heap heap;
-	struct kmem_cache *fit[SMALL_MAX / HEAP_ALIGN + 1]; // the class for each size in units of HEAP_ALIGN; [0] is not used
+	struct kmem_cache *fit[SMALL_MAX / HEAP_ALIGN + 1]; // the class for each size in units of HEAP_ALIGN
 	struct kmem_cache class[CLASSES];
 };
 
@@ -88,7 +88,7 @@ static struct kmem_cache *aligned_class(struct slab_heap *slabs, size_t bytes, s
 	return NULL;
 }
 
-static __attribute__((noinline)) void *alloc_rarely(struct slab_heap *slabs, size_t bytes, size_t align)
+static __attribute__((noinline, cold)) void *alloc_rarely(struct slab_heap *slabs, size_t bytes, size_t align)
 {
 	struct kmem_cache *cache = aligned_class(slabs, bytes, align);
 
@@ -104,34 +104,47 @@ static void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
 	return cache_take(slabs->fit[(bytes + HEAP_ALIGN - 1) / HEAP_ALIGN]);
 }
 
-static __attribute__((noinline)) void free_rarely(struct slab_heap *slabs, struct page *page, void *block)
+// An object in a slab that lies outside page.c's window.
+static void free_object(struct kmem_cache *cache, const struct page *page, void *block)
 {
-	if (page && page->tag == LARGE_TAG && page->owner == owner_id(slabs)) {
-		if (!is_aligned((uintptr_t)block, PAGE_BYTES))
-			port_panic("slab: misaligned pointer, not the start of a block", (uintptr_t)block);
-		page->tag = 0;
-		page_free(pa_of(block));
-		return;
-	}
-	if (page && page->use == PAGE_FREE)
+	if (!slab_has_object_at(page, cache, (uintptr_t)block))
+		port_panic("slab: misaligned pointer, not the start of an object", (uintptr_t)block);
+	cache_give(cache, block);
+}
+
+static void free_large(struct page *page, void *block)
+{
+	if (!is_aligned((uintptr_t)block, PAGE_BYTES))
+		port_panic("slab: misaligned pointer, not the start of a block", (uintptr_t)block);
+	page->tag = 0;
+	page_free(pa_of(block));
+}
+
+static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs, void *block)
+{
+	struct page *page = page_of(pa_of(block));
+
+	if (page && cache_of(page))
+		free_object(cache_of(page), page, block);
+	else if (page && page->tag == LARGE_TAG && page->owner == owner_id(slabs))
+		free_large(page, block);
+	else if (page && page->use == PAGE_FREE)
 		port_panic("slab: double free or foreign pointer: the page is free", (uintptr_t)block);
-	if (page || vmalloc_bytes(block) == 0)
+	else if (page || vmalloc_bytes(block) == 0)
 		port_panic("slab: foreign pointer", (uintptr_t)block);
-	vfree(block);
+	else
+		vfree(block);
 }
 
 static void slab_free(struct heap *heap, void *block)
 {
-	struct page *page = page_under(block);
-	struct kmem_cache *cache = cache_of(page);
+	struct page *page = page_near(block);
+	struct kmem_cache *cache = page ? cache_of(page) : NULL;
 
-	if (__builtin_expect(!cache, 0)) {
-		free_rarely((struct slab_heap *)heap, page_of(pa_of(block)), block);
-		return;
-	}
-	if (__builtin_expect(!slab_has_object_at(page, cache, (uintptr_t)block), 0))
-		port_panic("slab: misaligned pointer, not the start of an object", (uintptr_t)block);
-	cache_give(cache, block);
+	if (__builtin_expect(cache && slab_has_object_at(page, cache, (uintptr_t)block), 1))
+		cache_give(cache, block);
+	else
+		free_rarely((struct slab_heap *)heap, block);
 }
 
 static size_t slab_usable(const struct heap *heap, const void *block)

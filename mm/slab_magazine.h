@@ -13,8 +13,8 @@
 #include "slab_cache.h"
 
 // The ways when a magazine is empty, full or missing, or the stock is not open. All end the pin.
-void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin);
-void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object);
+void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin) __attribute__((noinline, cold));
+void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object) __attribute__((noinline, cold));
 
 // True: the stock is its CPU's until stock_leave, which must follow in either case.
 static inline bool stock_enter(struct stock *stock)

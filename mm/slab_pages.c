@@ -124,26 +124,30 @@ struct slab *slabs_drop(struct kmem_cache *cache, size_t keep)
 	return chain;
 }
 
-void *slabs_take(struct kmem_cache *cache)
+// Out of one slab, which is in no list meanwhile.
+static size_t take_from(struct slab *slab, void **objects, size_t count)
 {
-	struct slab *slab = cache->list[PARTIAL] ? cache->list[PARTIAL] : cache->list[EMPTY];
-	unsigned i = 0;
+	size_t taken = 0, stride = slab->cache->stride;
 
-	if (!slab)
-		return NULL;
-	while (!slab->is_free[i / 64])
-		i += 64;
-	while (!(slab->is_free[i / 64] >> i % 64 & 1))
-		i++;
-	bool moves = slab->free == slab->count || slab->free == 1;
-	if (moves)
+	for (unsigned word = 0; taken < count && word < SLAB_OBJECTS / 64; word++)
+		for (; taken < count && slab->is_free[word]; slab->is_free[word] &= slab->is_free[word] - 1)
+			objects[taken++] = (void *)(slab->first + (word * 64 + (unsigned)__builtin_ctzll(slab->is_free[word])) * stride);
+	slab->free = (uint16_t)(slab->free - taken);
+	return taken;
+}
+
+size_t slabs_take(struct kmem_cache *cache, void **objects, size_t count)
+{
+	size_t taken = 0;
+	struct slab *slab;
+
+	while (taken < count && (slab = cache->list[PARTIAL] ? cache->list[PARTIAL] : cache->list[EMPTY])) {
 		unlink_slab(slab);
-	slab->is_free[i / 64] &= ~(1ULL << i % 64);
-	slab->free--;
-	if (moves)
+		taken += take_from(slab, objects + taken, count - taken);
 		link_slab(slab);
-	cache->taken++;
-	return (void *)(slab->first + i * cache->stride);
+	}
+	cache->taken += taken;
+	return taken;
 }
 
 void slabs_give(struct kmem_cache *cache, void *object)
@@ -179,19 +183,21 @@ void slabs_delete(struct slab *chain)
 
 void *slabs_take_one(struct kmem_cache *cache)
 {
+	void *object;
+
 	lock_acquire(&cache->lock);
-	void *object = slabs_take(cache);
+	bool taken = slabs_take(cache, &object, 1);
 	lock_release(&cache->lock);
-	if (object)
+	if (taken)
 		return object;
 	struct slab *slab = slab_new(cache);
 	if (!slab)
 		return NULL;
 	lock_acquire(&cache->lock);
 	add_slab(slab);
-	object = slabs_take(cache);
+	taken = slabs_take(cache, &object, 1);
 	lock_release(&cache->lock);
-	return object;
+	return taken ? object : NULL;
 }
 
 void slabs_give_one(struct kmem_cache *cache, void *object)

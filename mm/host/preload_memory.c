@@ -147,8 +147,10 @@ void *map_alloc(size_t bytes, size_t align)
 {
 	size_t front = align > HEADER ? align : HEADER, whole;
 
-	if (__builtin_add_overflow(bytes, front + PAGE_BYTES, &whole))
+	if (__builtin_add_overflow(bytes, front + PAGE_BYTES, &whole) || whole > PTRDIFF_MAX) {
+		errno = ENOMEM;
 		return NULL;
+	}
 	whole = round_down(whole, PAGE_BYTES);
 	char *start = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (start == MAP_FAILED)
