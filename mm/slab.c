@@ -27,6 +27,7 @@ static bool begun;
 
 struct kmem_cache *slab_caches;
 struct kmem_cache *slab_cache_of[SLAB_CACHES];
+struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];
 struct lock slab_caches_lock = { .name = "slab caches" };
 void *slab_nothing[2];
 
@@ -43,13 +44,15 @@ static void stock_set(struct stock *stock, struct magazine *magazine, size_t slo
 	}
 }
 
-// Opens it, when it is new. CPUs that share a number share no stock.
-static bool stock_open(struct stock *stock, uintptr_t cpu)
+// Opens it, when it is new. CPUs that share a number have no stock.
+static bool stock_open(const struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
 {
 	uint32_t new = STOCK_NEW;
 
 	if (stock->state == STOCK_NEW && cpu != PORT_SHARED_CPU) {
 		stock_set(stock, NULL, 0);
+		stock->limit = cache->limit;
+		stock->inverse = cache->inverse;
 		__atomic_compare_exchange_n(&stock->state, &new, STOCK_OPEN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 	}
 	return stock_enter(stock);
@@ -58,7 +61,7 @@ static bool stock_open(struct stock *stock, uintptr_t cpu)
 // Opens the stock and makes the magazine, where that is yet to be done; false when the stock is seized or there is no memory.
 static bool stock_ready(struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
 {
-	if (!stock_open(stock, cpu))
+	if (!stock_open(cache, stock, cpu))
 		return false;
 	if (!stock->magazine)
 		stock_set(stock, slabs_take_one(&magazines), cache->slots);
@@ -77,8 +80,9 @@ static bool refill(struct kmem_cache *cache, struct stock *stock)
 	return stock_count(stock) > 0;
 }
 
-void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin)
+void *cache_take_slowly(struct kmem_cache *cache, struct pin pin)
 {
+	struct stock *stock = stock_of(cache, pin.cpu);
 	bool ready = stock_ready(cache, stock, pin.cpu);
 	void *object;
 
@@ -111,8 +115,9 @@ static void flush(struct kmem_cache *cache, struct stock *stock, size_t count, s
 	slabs_delete(chain);
 }
 
-void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object)
+void cache_give_slowly(struct kmem_cache *cache, struct pin pin, void *object)
 {
+	struct stock *stock = stock_of(cache, pin.cpu);
 	bool own = stock_ready(cache, stock, pin.cpu), twice = own && stock->top[-1] == object;
 
 	if (!own || twice) {
@@ -144,34 +149,34 @@ static void release(struct stock *stock)
 	__atomic_store_n(&stock->state, stock->top ? STOCK_OPEN : STOCK_NEW, __ATOMIC_RELEASE);
 }
 
-void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
+void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
 {
 	bool any = false;
 
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		any |= seized[cpu] = seize(&cache->stock[cpu]);
+		any |= seized[cpu] = seize(stock_of(cache, cpu));
 	if (any)
 		port_barrier();
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		if (seized[cpu] && __atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE)) {
-			release(&cache->stock[cpu]);
+		if (seized[cpu] && __atomic_load_n(&stock_of(cache, cpu)->busy, __ATOMIC_ACQUIRE)) {
+			release(stock_of(cache, cpu));
 			seized[cpu] = false;
 		}
 	}
 }
 
-void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
+void stocks_release(const struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
 {
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		if (seized[cpu])
-			release(&cache->stock[cpu]);
+			release(stock_of(cache, cpu));
 }
 
 // A stock that somebody else has comes free again, a busy one as well: neither waits for us.
 static void freeze(struct kmem_cache *cache)
 {
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		struct stock *stock = &cache->stock[cpu];
+		struct stock *stock = stock_of(cache, cpu);
 		uint32_t new = STOCK_NEW;
 
 		while (!seize(stock) && !__atomic_compare_exchange_n(&stock->state, &new, STOCK_SEIZED, false, __ATOMIC_ACQUIRE,
@@ -180,7 +185,7 @@ static void freeze(struct kmem_cache *cache)
 	}
 	port_barrier();
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		while (__atomic_load_n(&cache->stock[cpu].busy, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&stock_of(cache, cpu)->busy, __ATOMIC_ACQUIRE))
 			;
 }
 
@@ -196,7 +201,7 @@ void kmem_thaw(void)
 {
 	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
 		for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-			release(&cache->stock[cpu]);
+			release(stock_of(cache, cpu));
 }
 
 // ---- caches ----
@@ -220,24 +225,12 @@ static bool choose_order(struct kmem_cache *cache)
 	return best != UINT64_MAX;
 }
 
-// Clears what is not clear yet, so that memory nobody has touched stays that way: on a host most of the stocks are such.
-static void clear(void *start, size_t bytes)
-{
-	for (uint64_t *word = start, *end = word + bytes / sizeof *word; word < end; word++)
-		if (*word)
-			*word = 0;
-}
-
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object))
 {
 	align = align > HEAP_ALIGN ? align : HEAP_ALIGN;
 	if (bytes == 0 || bytes > PAGE_BYTES << SLAB_ORDER_MAX || align > PAGE_BYTES || (align & (align - 1)))
 		return false;
-	clear(cache, sizeof *cache);
-	cache->lock.name = cache->name = name;
-	cache->bytes = bytes;
-	cache->align = align;
-	cache->construct = construct;
+	*cache = (struct kmem_cache){ .lock = { .name = name }, .name = name, .bytes = bytes, .align = align, .construct = construct };
 	cache->stride = round_up(bytes, align);
 	cache->inverse = UINT64_MAX / cache->stride + 1;
 	cache->slots = (unsigned)(MAGAZINE_BYTES / cache->stride);
@@ -278,6 +271,7 @@ void slab_forget(void)
 	begun = false;
 	slab_caches = NULL;
 	__builtin_memset(slab_cache_of, 0, sizeof slab_cache_of);
+	__builtin_memset(slab_stocks, 0, sizeof slab_stocks);
 }
 
 struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t align, void (*construct)(void *object))
@@ -296,7 +290,7 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t alig
 
 void *kmem_cache_alloc(struct kmem_cache *cache)
 {
-	void *object = cache_take(cache);
+	void *object = cache_take(cache->number);
 
 	if (PORT_REDZONE && object)
 		port_shadow_alloc(object, cache->bytes, cache->stride);
@@ -315,7 +309,7 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	if (!slab_has_object_at(page, cache, (uintptr_t)object))
 		port_panic("kmem_cache_free: misaligned pointer, not the start of an object", (uintptr_t)object);
 	port_shadow_free(object, cache->stride);
-	cache_give(cache, object);
+	cache_give(cache->number, object);
 }
 
 // Empties a stock, which is the caller's, and gives its magazine back.
@@ -338,7 +332,7 @@ static void reap(struct kmem_cache *cache)
 	stocks_seize(cache, seized);
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		if (seized[cpu])
-			empty(cache, &cache->stock[cpu], 0);
+			empty(cache, stock_of(cache, cpu), 0);
 	stocks_release(cache, seized);
 	lock_acquire(&cache->lock);
 	struct slab *chain = slabs_drop(cache, 0);
@@ -359,6 +353,8 @@ void kmem_cache_destroy(struct kmem_cache *cache)
 		port_panic("kmem_cache_destroy: no such cache", (uintptr_t)cache);
 	*link = cache->next;
 	slab_cache_of[cache->number] = NULL;
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		*stock_of(cache, cpu) = (struct stock){ 0 };
 	lock_release(&slab_caches_lock);
 	slabs_give_one(&caches, cache);
 }
@@ -376,7 +372,7 @@ void kmem_reap_cpu(void)
 	lock_acquire(&slab_caches_lock);
 	struct pin pin = port_pin();
 	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next) {
-		struct stock *stock = &cache->stock[pin.cpu];
+		struct stock *stock = stock_of(cache, pin.cpu);
 
 		if (stock_enter(stock))
 			empty(cache, stock, SLABS_KEEP);

@@ -1,8 +1,8 @@
 // slab_cache.h: inside a cache: its records, and what slab.c, slab_heap.c and slab_check.c know of each other.
 //
-//    cache ──► stock[cpu] ──► [NULL|object|object|object|    |    ]     a CPU's own magazine: no lock, no atomic instruction
-//      │                                          ^top       ^end
-//      └──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
+//    slab_stocks[cpu][number of the cache] ──► [NULL|object|object|object|    |    ]     a CPU's own magazine: no lock, no atomic
+//                                                                     ^top       ^end       instruction
+//    cache ──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
 //
 //    the record of each page of a slab:   owner: the struct slab     tag: SLAB_TAG + the cache's number     order: which page of the slab it
 //                                                                                                     is, but for the first
@@ -14,7 +14,7 @@
 #include "slab.h"
 
 #define SLAB_TAG       0x5100u // struct page.tag of a slab's page, plus the number of its cache
-#define SLAB_CACHES    256u    // the most caches; number 0 is nobody's
+#define SLAB_CACHES    128u    // the most caches; number 0 is nobody's
 #define LARGE_TAG      ((uint16_t)0x1a26) // of the first page of a large kmalloc block; owner: the heap
 #define SLAB_OBJECTS   256u               // the most objects in a slab
 #define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
@@ -36,12 +36,14 @@ struct magazine {
 	void *slot[1 + MAGAZINE_SLOTS]; // the first stays NULL: the bottom
 };
 
-struct stock { // one CPU's; a cache line of its own. slab_magazine.h says who may touch it when
-	void **top; // the next slot to fill
-	void **end; // behind the last slot
+struct stock { // one CPU's of one cache: a line of a processor's cache. slab_magazine.h says who may touch it when
+	void **top;                // the next slot to fill
+	void **end;                // behind the last slot
 	struct magazine *magazine; // NULL: none yet; top and end stand in slab_nothing then
-	uint32_t busy;  // 1 while its CPU uses it
-	uint32_t state; // enum stock_state
+	uint64_t inverse;          // the cache's, as is `limit`; both 0 while it is new
+	uint32_t limit;
+	uint32_t busy;             // 1 while its CPU uses it
+	uint32_t state;            // enum stock_state
 } __attribute__((aligned(64)));
 
 enum stock_state {
@@ -53,14 +55,13 @@ enum stock_state {
 enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };
 
 struct kmem_cache {
-	struct stock stock[PORT_MAX_CPUS];
 	struct lock lock; // guards list, slabs, empties, pages, taken and the slabs themselves
 	struct slab *list[SLAB_LISTS];
 	size_t slabs, empties, pages;
 	size_t taken;       // objects that are in no slab: callers' and magazines'
 	uint64_t inverse;   // 2^64 / stride, rounded up
 	uint32_t limit;     // bytes of all objects in the largest slab; 0 for slab_records: nobody may free those
-	uint32_t number;    // in slab_cache_of
+	uint32_t number;    // in slab_cache_of and slab_stocks
 	size_t stride;      // from one object to the next
 	size_t bytes, align;
 	unsigned order;     // preferred order of a slab
@@ -74,6 +75,7 @@ extern struct kmem_cache slab_records; // the cache of struct slab
 extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
 extern struct kmem_cache *slab_cache_of[SLAB_CACHES]; // by number
+extern struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];
 extern void *slab_nothing[2];          // stands where a CPU has no magazine yet: both empty and full, never written
 
 // Sets up a cache in memory of the caller's. False when no slab can hold such an object. It gets its number when it is registered.
@@ -128,24 +130,32 @@ static inline struct page *page_near(const void *address)
 	return in_window(offset) ? record_in(page_state.window.records, round_down(offset, PAGE_BYTES)) : NULL;
 }
 
-// The cache of the slab that the page belongs to, NULL when it belongs to none.
-static inline struct kmem_cache *cache_of(const struct page *page)
+// The number of the cache whose slab the page belongs to; SLAB_CACHES or more when it belongs to none.
+static inline uint32_t number_of(const struct page *page)
 {
-	uint32_t number = page->tag - SLAB_TAG;
-
-	return number < SLAB_CACHES ? slab_cache_of[number] : NULL;
+	return page->tag - SLAB_TAG;
 }
 
-// True for the address of an object: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by direct
-// computation", Software: Practice and Experience 49(6), 2019). In a slab that is smaller than its cache prefers, what lies behind the
-// last object is found only when the object is given back to the slab.
-static inline bool slab_has_object_at(const struct page *page, const struct kmem_cache *cache, uintptr_t address)
+static inline struct kmem_cache *cache_of(const struct page *page) // or NULL
+{
+	return number_of(page) < SLAB_CACHES ? slab_cache_of[number_of(page)] : NULL;
+}
+
+// True for the address of an object in a slab: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by
+// direct computation", Software: Practice and Experience 49(6), 2019). `limit` and `inverse` are the cache's. In a slab that is smaller than
+// its cache prefers, what lies behind the last object is found only when the object is given back to the slab.
+static inline bool is_object(const struct page *page, uintptr_t address, uint32_t limit, uint64_t inverse)
 {
 	_Static_assert(PAGE_USED == 0 && PAGE_USED_TAIL == 1, "the use is a factor");
 	uint32_t index = page->state >> 8 & 0xff & -(page->state & 1); // the first page's order is that of its block
 	uint64_t offset = index * PAGE_BYTES + address % PAGE_BYTES;
 
-	return offset < cache->limit && offset * cache->inverse < cache->inverse;
+	return offset < limit && offset * inverse < inverse;
+}
+
+static inline bool slab_has_object_at(const struct page *page, const struct kmem_cache *cache, uintptr_t address)
+{
+	return is_object(page, address, cache->limit, cache->inverse);
 }
 
 // offset / stride, for offsets in a slab

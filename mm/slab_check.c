@@ -27,7 +27,7 @@ static void let_go(const struct held *held)
 // The objects in a CPU's magazine, behind its bottom; *count of them.
 static void **objects_of(const struct held *held, unsigned cpu, size_t *count)
 {
-	const struct stock *stock = &held->cache->stock[cpu];
+	const struct stock *stock = stock_of(held->cache, cpu);
 
 	*count = held->seized[cpu] ? stock_count(stock) : 0;
 	return *count ? &stock->magazine->slot[1] : NULL;
@@ -162,7 +162,7 @@ struct verdict cache_check(struct kmem_cache *cache)
 	struct verdict verdict = check_lists(cache, &taken);
 	for (unsigned cpu = 0; !verdict.broken && cpu < PORT_MAX_CPUS; cpu++)
 		if (held.seized[cpu])
-			verdict = check_stock(cache, &cache->stock[cpu]);
+			verdict = check_stock(cache, stock_of(cache, cpu));
 	if (!verdict.broken)
 		verdict = check_twice(cache, &held);
 	if (!verdict.broken && stock_of_all(&held) > taken)

@@ -18,7 +18,7 @@
 
 struct slab_heap {
 	struct heap heap;
-	struct kmem_cache *fit[SMALL_MAX / HEAP_ALIGN + 1]; // the class for each size in units of HEAP_ALIGN
+	uint8_t fit[SMALL_MAX / HEAP_ALIGN + 1]; // the number of the class for each size in units of HEAP_ALIGN
 	struct kmem_cache class[CLASSES];
 };
 
@@ -59,7 +59,7 @@ static struct heap *slab_create(void *arena, size_t bytes)
 	for (unsigned units = 0; units <= SMALL_MAX / HEAP_ALIGN; units++) {
 		if (units * HEAP_ALIGN > classes[class].bytes)
 			class++;
-		slabs->fit[units] = &slabs->class[class];
+		slabs->fit[units] = (uint8_t)slabs->class[class].number;
 	}
 	return &slabs->heap;
 }
@@ -92,7 +92,7 @@ static __attribute__((noinline, cold)) void *alloc_rarely(struct slab_heap *slab
 {
 	struct kmem_cache *cache = aligned_class(slabs, bytes, align);
 
-	return cache ? cache_take(cache) : large_alloc(slabs, bytes, align);
+	return cache ? cache_take(cache->number) : large_alloc(slabs, bytes, align);
 }
 
 static void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
@@ -109,7 +109,7 @@ static void free_object(struct kmem_cache *cache, const struct page *page, void 
 {
 	if (!slab_has_object_at(page, cache, (uintptr_t)block))
 		port_panic("slab: misaligned pointer, not the start of an object", (uintptr_t)block);
-	cache_give(cache, block);
+	cache_give(cache->number, block);
 }
 
 static void free_large(struct page *page, void *block)
@@ -139,12 +139,20 @@ static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs,
 static void slab_free(struct heap *heap, void *block)
 {
 	struct page *page = page_near(block);
-	struct kmem_cache *cache = page ? cache_of(page) : NULL;
+	uint32_t number = page ? number_of(page) : SLAB_CACHES;
 
-	if (__builtin_expect(cache && slab_has_object_at(page, cache, (uintptr_t)block), 1))
-		cache_give(cache, block);
-	else
+	if (__builtin_expect(number >= SLAB_CACHES, 0)) {
 		free_rarely((struct slab_heap *)heap, block);
+		return;
+	}
+	struct pin pin = port_pin();
+	struct stock *stock = &slab_stocks[pin.cpu][number];
+	if (__builtin_expect(!is_object(page, (uintptr_t)block, stock->limit, stock->inverse), 0)) { // or the stock is new
+		port_unpin(pin);
+		free_rarely((struct slab_heap *)heap, block);
+		return;
+	}
+	stock_give(stock, pin, number, block);
 }
 
 static size_t slab_usable(const struct heap *heap, const void *block)
@@ -168,7 +176,7 @@ static struct verdict slab_check(const struct heap *heap)
 	struct slab_heap *slabs = (struct slab_heap *)(uintptr_t)heap;
 
 	for (unsigned units = 1; units <= SMALL_MAX / HEAP_ALIGN; units++) {
-		const struct kmem_cache *fit = slabs->fit[units];
+		const struct kmem_cache *fit = slabs->fit[units] < SLAB_CACHES ? slab_cache_of[slabs->fit[units]] : NULL;
 
 		HOLDS("S9", fit >= slabs->class && fit < slabs->class + CLASSES && fit->stride >= units * HEAP_ALIGN, &slabs->fit[units]);
 		HOLDS("S9", fit == slabs->class || fit[-1].stride < units * HEAP_ALIGN, &slabs->fit[units]);

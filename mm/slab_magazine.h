@@ -13,8 +13,8 @@
 #include "slab_cache.h"
 
 // The ways when a magazine is empty, full or missing, or the stock is not open. All end the pin.
-void *cache_take_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin) __attribute__((noinline, cold));
-void cache_give_slowly(struct kmem_cache *cache, struct stock *stock, struct pin pin, void *object) __attribute__((noinline, cold));
+void *cache_take_slowly(struct kmem_cache *cache, struct pin pin) __attribute__((noinline, cold));
+void cache_give_slowly(struct kmem_cache *cache, struct pin pin, void *object) __attribute__((noinline, cold));
 
 // True: the stock is its CPU's until stock_leave, which must follow in either case.
 static inline bool stock_enter(struct stock *stock)
@@ -30,28 +30,25 @@ static inline void stock_leave(struct stock *stock)
 	*(volatile uint32_t *)&stock->busy = 0;
 }
 
-static inline void *cache_take(struct kmem_cache *cache)
+static inline void *cache_take(uint32_t number)
 {
 	struct pin pin = port_pin();
-	struct stock *stock = &cache->stock[pin.cpu];
+	struct stock *stock = &slab_stocks[pin.cpu][number];
 	void *object = stock_enter(stock) ? stock->top[-1] : NULL;
 
 	if (__builtin_expect(!object, 0))
-		return cache_take_slowly(cache, stock, pin);
+		return cache_take_slowly(slab_cache_of[number], pin);
 	stock->top--;
 	stock_leave(stock);
 	port_unpin(pin);
 	return object;
 }
 
-// object: one of the cache's, as slab_has_object_at says.
-static inline void cache_give(struct kmem_cache *cache, void *object)
+// Who has looked that the object is one, calls this pinned.
+static inline void stock_give(struct stock *stock, struct pin pin, uint32_t number, void *object)
 {
-	struct pin pin = port_pin();
-	struct stock *stock = &cache->stock[pin.cpu];
-
 	if (__builtin_expect(!stock_enter(stock) || stock->top == stock->end || stock->top[-1] == object, 0)) {
-		cache_give_slowly(cache, stock, pin, object);
+		cache_give_slowly(slab_cache_of[number], pin, object);
 		return;
 	}
 	*stock->top++ = object;
@@ -59,9 +56,22 @@ static inline void cache_give(struct kmem_cache *cache, void *object)
 	port_unpin(pin);
 }
 
+// object: one of the cache's, as slab_has_object_at says.
+static inline void cache_give(uint32_t number, void *object)
+{
+	struct pin pin = port_pin();
+
+	stock_give(&slab_stocks[pin.cpu][number], pin, number, object);
+}
+
 // The stocks of all CPUs that were open and not busy: seized until stocks_release.
-void stocks_seize(struct kmem_cache *cache, bool seized[PORT_MAX_CPUS]);
-void stocks_release(struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS]);
+void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS]);
+void stocks_release(const struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS]);
+
+static inline struct stock *stock_of(const struct kmem_cache *cache, uintptr_t cpu)
+{
+	return &slab_stocks[cpu][cache->number];
+}
 
 static inline size_t stock_count(const struct stock *stock) // objects in it; seized, or the CPU's own
 {

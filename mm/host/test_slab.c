@@ -344,7 +344,7 @@ TEST(slab_busy_stock)
 	size_t pages = machine();
 	struct kmem_cache *cache = kmem_cache_create("busy", 64, 0, NULL);
 	void *one = kmem_cache_alloc(cache);
-	struct stock *stock = &cache->stock[0];
+	struct stock *stock = stock_of(cache, 0);
 	size_t count = stock_count(stock);
 
 	EXPECT(one && count > 2 && stock_enter(stock));
@@ -393,7 +393,7 @@ TEST(slab_invariants)
 
 	struct page *page = page_of(pa_of(object[0]));
 	struct slab *slab = slab_of(page);
-	struct stock *stock = &cache->stock[0];
+	struct stock *stock = stock_of(cache, 0);
 	struct magazine *magazine = stock->magazine;
 	enum slab_list list = slab_list_for(slab);
 
@@ -420,7 +420,7 @@ TEST(slab_heap_invariants)
 {
 	machine();
 	EXPECT(kmalloc_init("slab"));
-	struct kmem_cache **fit = (struct kmem_cache **)(void *)(kmalloc_heap() + 1), *saved = fit[3];
+	uint8_t *fit = (uint8_t *)(kmalloc_heap() + 1), saved = fit[3];
 
 	EXPECT_VERDICT(heap_check(kmalloc_heap()), NULL);
 	fit[3] = fit[2]; // too small a class for its sizes
