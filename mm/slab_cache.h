@@ -4,8 +4,7 @@
 //                                                                     ^top       ^end       instruction
 //    cache ──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
 //
-//    the record of each page of a slab:   owner: the struct slab     tag: SLAB_TAG + the cache's number     order: which page of the slab it
-//                                                                                                     is, but for the first
+//    the record of each page of a slab:   owner: the struct slab    tag: SLAB_TAG + the cache's number    extra: which page of the slab it is
 //
 // So the way from an object to its cache touches the page's record only: not the slab, of which there may be thousands.
 #pragma once
@@ -122,14 +121,6 @@ static inline struct page *page_under(const void *address)
 	return record_of(PA(round_down(pa_of(address).raw, PAGE_BYTES)));
 }
 
-// The same when the page lies in the window of page.c, else NULL: it takes page_of then.
-static inline struct page *page_near(const void *address)
-{
-	uint64_t offset = pa_of(address).raw - page_state.window.start;
-
-	return in_window(offset) ? record_in(page_state.window.records, round_down(offset, PAGE_BYTES)) : NULL;
-}
-
 // The number of the cache whose slab the page belongs to; SLAB_CACHES or more when it belongs to none.
 static inline uint32_t number_of(const struct page *page)
 {
@@ -146,9 +137,7 @@ static inline struct kmem_cache *cache_of(const struct page *page) // or NULL
 // its cache prefers, what lies behind the last object is found only when the object is given back to the slab.
 static inline bool is_object(const struct page *page, uintptr_t address, uint32_t limit, uint64_t inverse)
 {
-	_Static_assert(PAGE_USED == 0 && PAGE_USED_TAIL == 1, "the use is a factor");
-	uint32_t index = page->state >> 8 & 0xff & -(page->state & 1); // the first page's order is that of its block
-	uint64_t offset = index * PAGE_BYTES + address % PAGE_BYTES;
+	uint64_t offset = page->extra * PAGE_BYTES + address % PAGE_BYTES;
 
 	return offset < limit && offset * inverse < inverse;
 }

@@ -80,7 +80,7 @@ static struct verdict check_slab(const struct kmem_cache *cache, const struct sl
 	for (size_t i = 0; i < (size_t)1 << slab->order; i++) {
 		const struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
 
-		HOLDS("S4", page && cache_of(page) == cache && slab_of(page) == slab && (i == 0 || page->order == i), start + i * PAGE_BYTES);
+		HOLDS("S4", page && cache_of(page) == cache && slab_of(page) == slab && page->extra == i, start + i * PAGE_BYTES);
 		HOLDS("S4", page->use == (i == 0 ? PAGE_USED : PAGE_USED_TAIL), start + i * PAGE_BYTES);
 	}
 	return ALL_HOLD;

@@ -136,18 +136,24 @@ static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs,
 		vfree(block);
 }
 
+// What page.c's window does not show, and what is no object or new to this CPU, goes the long way.
 static void slab_free(struct heap *heap, void *block)
 {
-	struct page *page = page_near(block);
-	uint32_t number = page ? number_of(page) : SLAB_CACHES;
+	uint64_t offset = pa_of(block).raw - page_state.window.start;
 
+	if (__builtin_expect(!in_window(offset), 0)) {
+		free_rarely((struct slab_heap *)heap, block);
+		return;
+	}
+	struct page *page = record_in(page_state.window.records, round_down(offset, PAGE_BYTES));
+	uint32_t number = number_of(page);
 	if (__builtin_expect(number >= SLAB_CACHES, 0)) {
 		free_rarely((struct slab_heap *)heap, block);
 		return;
 	}
 	struct pin pin = port_pin();
-	struct stock *stock = &slab_stocks[pin.cpu][number];
-	if (__builtin_expect(!is_object(page, (uintptr_t)block, stock->limit, stock->inverse), 0)) { // or the stock is new
+	struct stock *stock = stock_here(pin, number);
+	if (__builtin_expect(!is_object(page, (uintptr_t)block, stock->limit, stock->inverse), 0)) {
 		port_unpin(pin);
 		free_rarely((struct slab_heap *)heap, block);
 		return;

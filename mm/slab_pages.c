@@ -54,8 +54,7 @@ static void mark_pages(uintptr_t start, unsigned order, const struct slab *slab)
 
 		page->owner = slab ? (uint32_t)(pa_of(slab).raw >> OWNER_SHIFT) : 0;
 		page->tag = slab ? (uint16_t)(SLAB_TAG + slab->cache->number) : 0;
-		if (i > 0)
-			page->order = (uint8_t)i;
+		page->extra = slab ? (uint32_t)i : 0;
 	}
 }
 

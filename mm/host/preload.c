@@ -15,6 +15,7 @@
 #include "preload.h"
 
 #define EXPORT __attribute__((visibility("default")))
+#define WHOLE  __attribute__((flatten)) // what it calls becomes part of it
 
 static struct heap *heap;
 
@@ -45,14 +46,14 @@ static bool too_large(size_t bytes)
 	return bytes > PTRDIFF_MAX;
 }
 
-EXPORT void *malloc(size_t bytes)
+EXPORT WHOLE void *malloc(size_t bytes)
 {
 	if (__builtin_expect(!heap, 0))
 		start();
 	return heap_slab.alloc(heap, bytes, HEAP_ALIGN); // which has a place for 0 bytes, too; who refuses memory below sets errno
 }
 
-EXPORT void free(void *block)
+EXPORT WHOLE void free(void *block)
 {
 	if (__builtin_expect(block != NULL, 1))
 		heap_slab.free(heap, block);
