@@ -21,6 +21,11 @@
 #ifndef PORT_SHARED_CPU
 #define PORT_SHARED_CPU PORT_MAX_CPUS // the number, if any, that stands for several CPUs at once: it gets no magazines
 #endif
+#ifndef PORT_STOCK_OBJECTS // how much of each kind of object a CPU may keep for itself, and the least order of a slab's pages:
+#define PORT_STOCK_OBJECTS 31u // less memory for a kernel, less time for a program
+#define PORT_STOCK_BYTES   8192u
+#define PORT_SLAB_ORDER    0u
+#endif
 
 // Reports that a rule was broken, with the address it was broken at, and does not return.
 // `rule` is one sentence for a person, such as "page_free: the page is free already".

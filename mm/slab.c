@@ -19,7 +19,6 @@
 // Sources: Bonwick, "The slab allocator", USENIX 1994; Bonwick and Adams, "Magazines and vmem", USENIX 2001.
 #include "slab_magazine.h"
 
-#define MAGAZINE_BYTES 8192u // objects of more than a few bytes get shorter magazines
 
 static struct kmem_cache caches, magazines; // of struct kmem_cache, of struct magazine
 struct kmem_cache slab_records;
@@ -212,7 +211,7 @@ static bool choose_order(struct kmem_cache *cache)
 	size_t record = cache == &slab_records ? 0 : sizeof(struct slab);
 	uint64_t best = UINT64_MAX;
 
-	for (unsigned order = 0; order <= SLAB_ORDER_MAX && best > 1024 / 10; order++) {
+	for (unsigned order = PORT_SLAB_ORDER; order <= SLAB_ORDER_MAX && best > 1024 / 10; order++) {
 		size_t bytes = PAGE_BYTES << order, objects = slab_capacity(cache, order);
 		uint64_t waste = ((bytes - objects * cache->stride + record) << 10) / bytes;
 
@@ -233,8 +232,8 @@ bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_
 	*cache = (struct kmem_cache){ .lock = { .name = name }, .name = name, .bytes = bytes, .align = align, .construct = construct };
 	cache->stride = round_up(bytes, align);
 	cache->inverse = UINT64_MAX / cache->stride + 1;
-	cache->slots = (unsigned)(MAGAZINE_BYTES / cache->stride);
-	cache->slots = cache->slots < 2 ? 2 : cache->slots > MAGAZINE_SLOTS ? MAGAZINE_SLOTS : cache->slots;
+	cache->slots = (unsigned)(PORT_STOCK_BYTES / cache->stride);
+	cache->slots = cache->slots < 2 ? 2 : cache->slots > PORT_STOCK_OBJECTS ? PORT_STOCK_OBJECTS : cache->slots;
 	return choose_order(cache);
 }
 

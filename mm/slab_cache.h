@@ -18,7 +18,6 @@
 #define SLAB_OBJECTS   256u               // the most objects in a slab
 #define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
 #define SLABS_KEEP     2u                 // empty slabs that a cache keeps
-#define MAGAZINE_SLOTS 31u
 #define OWNER_SHIFT    6u // struct page.owner is a physical address in units of 64 bytes
 
 struct slab { // in the cache `slab_records`, whose own slabs have theirs at the start of their pages
@@ -32,7 +31,7 @@ struct slab { // in the cache `slab_records`, whose own slabs have theirs at the
 };
 
 struct magazine {
-	void *slot[1 + MAGAZINE_SLOTS]; // the first stays NULL: the bottom
+	void *slot[1 + PORT_STOCK_OBJECTS]; // the first stays NULL: the bottom
 };
 
 struct stock { // one CPU's of one cache: a line of a processor's cache. slab_magazine.h says who may touch it when
