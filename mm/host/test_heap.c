@@ -215,7 +215,7 @@ TEST(fault_heap_refuses_the_nth)
 		for (unsigned i = 0; i < 4; i++)
 			heap_free(heap, all[i]);
 		EXPECT_VERDICT(heap_check(heap), NULL);
-		EXPECT_EQ(heap_model_live_blocks(fault.inner), 0);
+		EXPECT_EQ(heap_model_live_blocks(fault.wrapper.inner), 0);
 	}
 }
 
