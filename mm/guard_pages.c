@@ -5,16 +5,16 @@
 //                                          ▲ touching this page faults      ▲ `next` goes round: the oldest addresses are used first
 //
 // An object ends where its last page does, but for the slack that its alignment and its size leave: at most align - 1 bytes, 15 as a rule.
-// Slack and what lies before the object hold a fill that is checked when it is freed. Then its memory goes back and its addresses stay empty
-// until the search has come round the whole window: thousands of objects later. The port has the memory and the protection; where it
-// cannot protect (user programs), no such heap can be made.
+// Slack and what lies before the object hold a fill that is checked when it is freed. Then its memory goes back and its addresses stay
+// empty until the search has come round the whole window: thousands of objects later. The port has the memory and the protection; where
+// it cannot protect, no such heap can be made.
 //
 //    W1  each object lies in the window, apart from others, with an empty page behind it     W2  the count of live objects is right
 //    W3  slack and fill of each live object are as they were made
 //
-// Cost: a page and a page-table change a block, a flush of all TLBs a free. No memory is kept for dead objects. Weakness: one object takes at
-// least a page, and a window holds about 4,000; nothing aligned to more than a page. At level 1 and above the entry's tail zone stands
-// between object and page end: a write to its 16 bytes is found when the block is freed, one beyond faults.
+// Cost: a page and a page-table change a block, a flush of all TLBs a free. No memory is kept for dead objects. Weakness: one object
+// takes at least a page, and a window holds about 4,000; nothing aligned to more than a page. At level 1 and above the entry's tail
+// zone stands between object and page end: a write to its 16 bytes is found when the block is freed, one beyond faults.
 // Source: Perens, Electric Fence, 1987; Microsoft's page heap (gflags /p).
 #include "guard_pages.h"
 

@@ -28,6 +28,8 @@ struct model {
 
 size_t host_reserved(void);
 
+struct heap *(*heap_model_wrap)(struct heap *inner);
+
 static heap_model_draw *draw;
 
 void *heap_model_arena(void)
@@ -213,6 +215,8 @@ bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned 
 		EXPECT(model.may_fail);
 		return true;
 	}
+	if (heap_model_wrap)
+		model.heap = heap_model_wrap(model.heap);
 	for (unsigned i = 0; i < steps; i++) {
 		step(&model, i / 256 % 2 == 0);
 		if (i % 64 == 0) {

@@ -11,6 +11,8 @@ typedef uint64_t heap_model_draw(uint64_t limit); // 0 .. limit - 1
 void *heap_model_arena(void);    // HEAP_MODEL_ARENA bytes of dirty memory, the same in each run
 size_t heap_model_machine(unsigned mib); // a fresh machine with that much memory; returns its free pages
 
+extern struct heap *(*heap_model_wrap)(struct heap *inner); // the model goes through what this puts around its heap; NULL: nothing
+
 // Random calls on a fresh heap of this kind; then everything is freed and no memory may be kept. Allocating calls fail from the
 // fail_after-th on; UINT64_MAX: none does, and 32 MiB are enough for all, else there are 8. True when a call was refused.
 bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned steps, uint64_t fail_after);
