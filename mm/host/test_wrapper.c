@@ -271,7 +271,7 @@ TEST(trace_replays)
 		struct replay_result result = replay_run(&replay, heap);
 
 		EXPECT(result.refused == 0 && result.peak > 10000);
-		EXPECT_EQ(heap_model_live_blocks(heap), 0);
+		EXPECT_ALL_FREED(heap);
 		size_t calls = trace_read(&trace, 1, read, RING), given = 0, moved = 0, freed = 0;
 		for (size_t i = 0; i < calls; i++) {
 			given += read[i].op == TRACE_ALLOC;
@@ -280,7 +280,7 @@ TEST(trace_replays)
 		}
 		EXPECT(calls < RING && given == replay.slots + moved && freed == given);
 		replay_run(&replay, heap); // and again
-		EXPECT_EQ(heap_model_live_blocks(heap), 0);
+		EXPECT_ALL_FREED(heap);
 	}
 	replay_drop(&replay);
 	free(scanned);
@@ -303,7 +303,7 @@ TEST(trace_with_gaps_replays)
 	EXPECT(replay.unknown == 1 && replay.slots == 2 && replay.steps == 4);
 	struct replay_result result = replay_run(&replay, heap);
 	EXPECT(result.peak == 40 && result.refused == 0);
-	EXPECT_EQ(heap_model_live_blocks(heap), 0);
+	EXPECT_ALL_FREED(heap);
 	replay_drop(&replay);
 }
 
