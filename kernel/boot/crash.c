@@ -82,12 +82,12 @@ static void leak(void)
 		sink = (uint64_t)kmalloc(24);
 }
 
-// What only a kernel built with SAN=address or SAN=undefined notices at once.
+// What only a kernel built with SAN=address or SAN=undefined, or the first two with heap=guard_pages, notices at once.
 
 static void overflow(void)
 {
-	volatile char *block = kmalloc(24);
-	block[24] = 1;
+	volatile char *block = kmalloc(32);
+	block[32] = 1;
 }
 
 static void freed(void)
