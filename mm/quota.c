@@ -48,14 +48,12 @@ static void quota_free(struct heap *heap, void *block)
 	((struct quota *)heap)->used -= given;
 }
 
-// A block that grew beyond the limit shrinks again to what it was.
+// A block that grew beyond the limit shrinks again to what it was. Then the entry asks for one elsewhere, which is refused and counted.
 static bool quota_resize(struct heap *heap, void *block, size_t bytes)
 {
 	struct quota *quota = (struct quota *)heap;
 	size_t had = wrapper_usable(heap, block);
 
-	if (bytes > had && !fits(quota, bytes - had))
-		return false; // the entry asks for a block elsewhere, which is refused and counted
 	bool done = wrapper_resize(heap, block, bytes);
 	size_t has = wrapper_usable(heap, block);
 	if (has > had && !fits(quota, has - had)) {

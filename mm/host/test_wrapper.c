@@ -157,6 +157,15 @@ TEST(quota_can_be_changed)
 		heap_free(heap, one);
 		heap_free(heap, other);
 		EXPECT(quota.used == 0 && quota.peak > used);
+		one = heap_alloc(heap, 16);
+		EXPECT(one && quota.peak > used);
+		quota.limit = 2 * quota.used;
+		other = heap_alloc(heap, 16);
+		EXPECT(other && quota.used == quota.limit && quota.refused == 3); // up to the last byte
+		uint64_t calls = host_allocations();
+		EXPECT(!heap_alloc(heap, 200000) && host_allocations() == calls); // the inner heap does not grow in vain
+		heap_free(heap, one);
+		heap_free(heap, other);
 	}
 }
 
@@ -175,6 +184,17 @@ TEST(quota_counts_what_is_given)
 	EXPECT(!heap_realloc(heap, block, 3000) && quota.refused == 1);
 	EXPECT_EQ(quota.used, live_bytes(heap));
 	heap_free(heap, block);
+
+	// Grows into a hole of 32 bytes as a whole, since what it would leave of it is no block.
+	heap = quota_create(&quota, made(&heap_first_fit), SIZE_MAX);
+	void *low = heap->ops->alloc(heap, 96, HEAP_ALIGN), *hole = heap->ops->alloc(heap, 16, HEAP_ALIGN);
+	EXPECT(low && hole && heap->ops->alloc(heap, 16, HEAP_ALIGN));
+	heap->ops->free(heap, hole);
+	quota.limit = quota.used + 16;
+	EXPECT(!heap->ops->resize(heap, low, 112) && heap->ops->usable(heap, low) == 96 && quota.used == quota.limit - 16);
+	quota.limit += 16;
+	EXPECT(heap->ops->resize(heap, low, 112) && heap->ops->usable(heap, low) == 128 && quota.used == quota.limit);
+	EXPECT_EQ(quota.used, live_bytes(heap));
 }
 
 TEST(quota_invariants)
@@ -192,6 +212,7 @@ TEST(trace_tells_what_was_asked)
 {
 	static const char caller;
 	struct heap *heap = trace_create(&trace, fault_create(&fault, made(&heap_best_fit)), ring, 8);
+	heap = quota_create(&quota, heap, SIZE_MAX); // it is told of callers through others
 	void *one = heap_alloc_for(heap, 100, 64, &caller);
 
 	fault_after(&fault, 1, 1);
