@@ -56,6 +56,37 @@ struct meminfo {
 	struct meminfo_process process;
 };
 
+#define HEAP_PLACES 24 // that heapinfo() tells at most; the last stands for all others
+#define HEAP_PLACE  48 // bytes of a place's name
+
+struct heapinfo { // bytes
+	char name[16];         // "slab", "best_fit", ...
+	uint64 blocks;         // live ones
+	uint64 asked, used;    // for them; given to them
+	uint64 free;           // in free blocks
+	uint64 largest_free;
+	uint64 limit;          // of the boot argument quota=; 0: none, and the next three mean nothing
+	uint64 charged, peak;  // against it now, and at most
+	uint64 refused;        // calls
+	uint64 events;         // of the boot argument trace=: calls so far
+};
+
+struct heapplace { // live memory that was asked for in one place
+	char name[HEAP_PLACE]; // function+0xoffset; empty: not known
+	uint64 blocks, bytes;
+};
+
+struct heapevent { // a call of the kernel's heap
+	uint64 sequence;       // from 1; a gap: calls that were overwritten before they were read
+	uint64 block;          // address; 0: an allocation that was refused
+	uint64 bytes;          // asked for
+	uint align;            // of an allocation
+	ushort cpu;
+	uchar op;              // 1: allocation, 2: free, 3: resize in place
+	uchar done;            // 0: refused
+	char place[HEAP_PLACE];
+};
+
 enum psinfo_state { PS_NEW, PS_READY, PS_RUNNING, PS_SLEEPING, PS_ZOMBIE };
 
 struct psinfo {
@@ -69,3 +100,6 @@ struct psinfo {
 
 // int meminfo(struct meminfo *to, int flags);  0, or -1: bad address or unknown flag
 // int ps(struct psinfo *to, int max);          entries filled in, or -1: bad address or max < 0
+// int heapinfo(struct heapinfo *to, struct heapplace *places, int max);  places filled in, most bytes first; or -1: likewise
+// int heaptrace(struct heapevent *to, int max, uint64 from);  events filled in, oldest first, from number `from` on; or -1: likewise, or
+//                                                             nothing is traced

@@ -34,3 +34,5 @@
 #define SYS_shutdown 37
 #define SYS_sync     38
 #define SYS_ttymode  39
+#define SYS_heapinfo  40
+#define SYS_heaptrace 41

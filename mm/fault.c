@@ -1,72 +1,51 @@
 // fault.c: a heap that wraps another and refuses the n-th allocation.
 //
-//    heap_alloc(&fault.heap) ──► counts ──► [n-th: NULL] ──► heap_alloc(inner)
+//    heap_alloc(&fault.wrapper.heap) ──► counts ──► [n-th: NULL] ──► inner heap
 //
-// An allocation that grows a block in place counts as well, since it can be refused as well. No invariants of its own: its check is the
-// inner heap's.
+// To grow a block in place counts as well, since it can be refused as well: the entry then tries to move the block, which is the next
+// call that counts. No invariants of its own: its check is the inner heap's.
 //
-// Cost: a count and the inner heap's call. Weakness: one call after the other under its own lock.
+// Cost: a count and the inner heap's call. Weakness: as wrapper.c.
 // Source: SQLite's fault-injecting test_malloc.c.
 #include "fault.h"
 
-static struct fault_heap *fault_of(const struct heap *heap)
+static bool refuses(struct heap *heap)
 {
-	return (struct fault_heap *)(uintptr_t)heap;
-}
+	struct fault_heap *fault = (struct fault_heap *)heap;
 
-static bool refuses(struct fault_heap *fault)
-{
 	fault->calls++;
 	return fault->calls >= fault->first && fault->calls <= fault->last;
 }
 
 static void *fault_alloc(struct heap *heap, size_t bytes, size_t align)
 {
-	return refuses(fault_of(heap)) ? NULL : heap_alloc_aligned(fault_of(heap)->inner, bytes, align);
+	return refuses(heap) ? NULL : wrapper_alloc(heap, bytes, align);
 }
 
-static void fault_free(struct heap *heap, void *block)
+static bool fault_resize(struct heap *heap, void *block, size_t bytes)
 {
-	heap_free(fault_of(heap)->inner, block);
-}
+	bool grows = bytes > wrapper_usable(heap, block);
 
-static size_t fault_usable(const struct heap *heap, const void *block)
-{
-	return heap_usable(fault_of(heap)->inner, block);
-}
-
-static void fault_trim(struct heap *heap)
-{
-	heap_trim(fault_of(heap)->inner);
-}
-
-static struct verdict fault_check(const struct heap *heap)
-{
-	return heap_check(fault_of(heap)->inner);
-}
-
-static void fault_walk(const struct heap *heap, heap_visitor *visit, void *context)
-{
-	const struct heap *inner = fault_of(heap)->inner;
-
-	inner->ops->walk(inner, visit, context);
+	return !(grows && refuses(heap)) && wrapper_resize(heap, block, bytes);
 }
 
 static const struct heap_ops fault_ops = {
 	.name = "fault",
 	.alloc = fault_alloc,
-	.free = fault_free,
-	.usable = fault_usable,
-	.trim = fault_trim,
-	.check = fault_check,
-	.walk = fault_walk,
+	.free = wrapper_free,
+	.usable = wrapper_usable,
+	.resize = fault_resize,
+	.inspect = wrapper_inspect,
+	.trim = wrapper_trim,
+	.check = wrapper_check,
+	.walk = wrapper_walk,
 };
 
 struct heap *fault_create(struct fault_heap *fault, struct heap *inner)
 {
-	*fault = (struct fault_heap){ .heap = { .ops = &fault_ops, .lock = { .name = "fault" } }, .inner = inner };
+	*fault = (struct fault_heap){ .wrapper = wrapper_around(inner, &fault_ops) };
 	fault_after(fault, 0, 0);
-	return &fault->heap;
+	return &fault->wrapper.heap;
 }
 
 void fault_after(struct fault_heap *fault, uint64_t n, uint64_t count)

@@ -1,13 +1,12 @@
 // fault.h: a heap that wraps another and refuses the n-th allocation: for tests of what its users do without memory.
 #pragma once
 
-#include "heap.h"
+#include "wrapper.h"
 
 struct fault_heap {
-	struct heap heap; // pass &heap to heap_alloc and so on
-	struct heap *inner;
-	uint64_t calls;   // allocations asked for since fault_after
-	uint64_t first;   // the first and the last of them that fail, counted from 1
+	struct wrapper wrapper; // pass &wrapper.heap to heap_alloc and so on
+	uint64_t calls; // allocations asked for since fault_after
+	uint64_t first; // the first and the last of them that fail, counted from 1
 	uint64_t last;
 };
 

@@ -46,11 +46,6 @@ static struct tag *tag_of(const void *block)
 	return inner_of(block);
 }
 
-static size_t front_for(size_t align)
-{
-	return align > FRONT_MIN ? align : FRONT_MIN;
-}
-
 static uintptr_t mark_for(const void *block, size_t front, size_t bytes, uintptr_t state)
 {
 	return state ^ (uintptr_t)block ^ front << 20 ^ bytes * 0x9e3779b1u;
@@ -98,6 +93,13 @@ void heap_leave(const struct heap *heap)
 		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
 }
 
+static void enter_for(struct heap *heap, const void *caller)
+{
+	heap_enter(heap);
+	if (!heap->ops->own_locking)
+		heap->caller = caller;
+}
+
 // ---- level 1: red zones, poison and the tag ----
 
 // Turns the allocator's block into the caller's.
@@ -118,6 +120,8 @@ static void inspect(const struct heap *heap, const void *block)
 
 	if ((uintptr_t)block % HEAP_ALIGN)
 		port_panic("heap_free: misaligned pointer", (uintptr_t)block);
+	if (heap->ops->inspect)
+		heap->ops->inspect(heap, seal);
 	if (seal->front < FRONT_MIN || (seal->front & (seal->front - 1)))
 		port_panic("heap_free: foreign pointer, not the start of a block, or its front was overwritten", (uintptr_t)block);
 
@@ -167,20 +171,20 @@ struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes)
 
 void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *caller)
 {
-	size_t front = MM_CHECK ? front_for(align) : 0, around = MM_CHECK ? front + TAIL : PORT_REDZONE;
+	size_t around = heap_around(align);
 
 	if (align & (align - 1))
 		port_panic("heap_alloc_aligned: the alignment is not a power of two", align);
 	if (bytes == 0 || bytes > SIZE_MAX - around)
 		return NULL;
-	heap_enter(heap);
+	enter_for(heap, caller);
 	void *block = heap->ops->alloc(heap, bytes + around, align < HEAP_ALIGN ? HEAP_ALIGN : align);
 	heap_leave(heap);
 	if (!MM_CHECK && block)
 		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	if (!MM_CHECK || !block)
 		return block;
-	block = dress(block, front, bytes, caller);
+	block = dress(block, heap_front(align), bytes, caller);
 	__builtin_memset(block, FRESH, bytes);
 	observe(true, heap, block, bytes, caller);
 	return block;
@@ -197,7 +201,7 @@ void heap_free_for(struct heap *heap, void *block, const void *caller)
 	} else {
 		port_shadow_free(block, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
 	}
-	heap_enter(heap);
+	enter_for(heap, caller);
 	heap->ops->free(heap, block);
 	heap_leave(heap);
 }
@@ -210,7 +214,7 @@ static bool resize(struct heap *heap, void *block, size_t bytes, const void *cal
 
 	if (bytes > SIZE_MAX - around)
 		return false;
-	heap_enter(heap);
+	enter_for(heap, caller);
 	size_t room = heap->ops->usable(heap, inner);
 	bool done = bytes + around <= room && bytes + around > room / 2;
 	if (!done && heap->ops->resize)

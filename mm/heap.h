@@ -18,7 +18,8 @@
 // A heap's own state stands at the head of its arena and starts with this.
 struct heap {
 	const struct heap_ops *ops;
-	struct lock lock; // guards the allocator's state, unless ops->own_locking
+	struct lock lock;   // guards the allocator's state, unless ops->own_locking, and
+	const void *caller; // who asks, during a call: for wrappers
 };
 
 typedef bool heap_visitor(void *context, void *block, size_t bytes, bool used); // false: stop
@@ -36,6 +37,8 @@ struct heap_ops {
 	size_t (*usable)(const struct heap *heap, const void *block);
 	// Changes the size in place; false when that cannot be (NULL op: never can).
 	bool (*resize)(struct heap *heap, void *block, size_t bytes);
+	// Panics when `place` is in no live block: for a heap whose dead blocks the entry must not look at. NULL op: it may.
+	void (*inspect)(const struct heap *heap, const void *place);
 	// Gives back what is empty. NULL op: nothing to give.
 	void (*trim)(struct heap *heap);
 	struct verdict (*check)(const struct heap *heap);
@@ -43,7 +46,7 @@ struct heap_ops {
 };
 
 extern const struct heap_ops heap_bump, heap_first_fit, heap_next_fit, heap_best_fit, heap_worst_fit, heap_slab, heap_segregated,
-	heap_fixed, heap_buddy, heap_guard;
+	heap_fixed, heap_buddy, heap_guard, heap_guard_pages;
 
 // All heaps, ended by NULL, by name: "slab" and so on. The list is in kmalloc.c: a program that names its heap's ops itself (as user/
 // does with &heap_first_fit) links heap.c and that heap alone.
@@ -81,3 +84,4 @@ void *kzalloc(size_t bytes) __attribute__((warn_unused_result, malloc));
 void *krealloc(void *block, size_t bytes) __attribute__((warn_unused_result));
 void kfree(void *block);
 struct heap *kmalloc_heap(void);
+void kmalloc_use(struct heap *heap); // a wrapper around kmalloc_heap(), say: kmalloc goes there from now on; blocks must be its own, too

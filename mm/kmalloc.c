@@ -13,7 +13,7 @@
 
 const struct heap_ops *const HEAPS[] = {
 	&heap_slab,       &heap_first_fit, &heap_next_fit, &heap_best_fit, &heap_worst_fit, &heap_bump,
-	&heap_segregated, &heap_fixed,     &heap_buddy,    &heap_guard,    NULL,
+	&heap_segregated, &heap_fixed,     &heap_buddy,    &heap_guard,    &heap_guard_pages, NULL,
 };
 
 // The kernel's heap. At level 0 kmalloc and kfree jump straight into an allocator that locks by itself, else through the entry.
@@ -23,7 +23,7 @@ static struct {
 	void (*free)(struct heap *heap, void *block);
 } kernel;
 
-#define CALLER (MM_CHECK ? __builtin_return_address(0) : NULL)
+#define CALLER __builtin_return_address(0)
 
 static bool same(const char *a, const char *b)
 {
@@ -40,17 +40,18 @@ const struct heap_ops *heap_named(const char *name)
 	return NULL;
 }
 
+// Who asks: kmalloc and kfree jump here (the compiler makes their last call a jump), so that this returns to their callers.
 static void *alloc_through_entry(struct heap *heap, size_t bytes, size_t align)
 {
-	return heap_alloc_for(heap, bytes, align, NULL);
+	return heap_alloc_for(heap, bytes, align, CALLER);
 }
 
 static void free_through_entry(struct heap *heap, void *block)
 {
-	heap_free_for(heap, block, NULL);
+	heap_free_for(heap, block, CALLER);
 }
 
-static void use(struct heap *heap)
+void kmalloc_use(struct heap *heap)
 {
 	bool directly = MM_CHECK == 0 && PORT_REDZONE == 0 && heap->ops->own_locking;
 
@@ -73,7 +74,7 @@ bool kmalloc_init(const char *name)
 			return false;
 		struct heap *heap = heap_create(ops, arena, bytes);
 		if (heap) {
-			use(heap);
+			kmalloc_use(heap);
 			return true;
 		}
 		port_release(arena, bytes);

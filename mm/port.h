@@ -69,6 +69,13 @@ extern uintptr_t port_linear;
 void *port_reserve(size_t bytes);
 void port_release(void *start, size_t bytes);
 
+// Addresses without memory, for a heap that wants each touch of a dead place to fault: `bytes` (a multiple of 4096) of them, for good.
+// NULL: there are none, or this port cannot protect memory. Between map and unmap a part of them, whole pages, has memory (dirty); false:
+// there is none left. After unmap a touch faults again at the instruction that does it, on every CPU.
+void *port_window(size_t bytes);
+bool port_window_map(void *start, size_t bytes);
+void port_window_unmap(void *start, size_t bytes);
+
 // Forgets cached translations of `pages` pages from virtual address `start` under address-space number `asid`, on each CPU
 // whose bit is set in `cpus`; returns when all of them have. asid PORT_KERNEL_ASID means mappings shared by all spaces.
 #define PORT_KERNEL_ASID UINT32_MAX

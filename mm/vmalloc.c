@@ -5,11 +5,13 @@
 //             │            ▼
 //    one anchor page is mapped at the area's start and at each GiB: it keeps the upper tables alive, which all roots share
 //
+//    a window is a range without memory of its own: its user maps and unmaps pages of it
+//
 //    ranges: sorted by address, doubly linked, records of a slab cache; a rover remembers where the last search ended
 //
 //    V1  ranges rise, lie in the area and keep a page between them           V2  links agree both ways, and the rover is one of the ranges
 //    V3  each page of a block is mapped to a page of RAM, its guard is not   V4  a block's first page names its range
-//    V5  the count of ranges is right
+//    V5  the count of ranges is right                                        V6  a window knows how many of its pages are mapped
 //
 // Cost: a look at the next gap, one page_alloc and table_map for each page, one flush for each free. Weakness: the search is linear when
 // the area is nearly full; no large leaves. Metadata: 64 bytes a block, 1.6 per cent at most.
@@ -23,11 +25,14 @@
 #define OWNER_SHIFT   6u                 // struct page.owner is a physical address in units of 64 bytes
 #define ANCHOR_STRIDE level_bytes(2)
 
+enum range_kind { BLOCK, ANCHOR, WINDOW };
+
 struct range {
 	_Alignas(1u << OWNER_SHIFT) struct range *next, *previous; // by address
 	uint64_t start;                // virtual address of the first page
 	uint64_t pages;                // without the guard
-	bool anchor;
+	uint64_t mapped;               // of them, in a window
+	enum range_kind kind;
 };
 
 static struct {
@@ -49,7 +54,7 @@ static struct range *link_after(struct range *before, uint64_t start, uint64_t p
 
 	if (!range)
 		return NULL;
-	*range = (struct range){ before->next, before, start, pages, false };
+	*range = (struct range){ before->next, before, start, pages, 0, BLOCK };
 	if (before->next)
 		before->next->previous = range;
 	before->next = range;
@@ -104,10 +109,10 @@ static void unmap(uint64_t start, uint64_t pages)
 }
 
 // Maps fresh pages; all or nothing.
-static bool populate(const struct range *range)
+static bool map(uint64_t start, uint64_t pages)
 {
-	for (uint64_t i = 0; i < range->pages; i++) {
-		va_t va = VA(range->start + i * PAGE_BYTES);
+	for (uint64_t i = 0; i < pages; i++) {
+		va_t va = VA(start + i * PAGE_BYTES);
 		pa_t page = page_alloc(0, PAGE_KERNEL);
 
 		if (!pa_is_none(page) && table_map(area.table, va, page, 0, PTE_R | PTE_W | PTE_G) == TABLE_OK)
@@ -115,9 +120,16 @@ static bool populate(const struct range *range)
 		if (!pa_is_none(page))
 			page_free(page);
 		if (i > 0)
-			unmap(range->start, i);
+			unmap(start, i);
 		return false;
 	}
+	return true;
+}
+
+static bool populate(const struct range *range)
+{
+	if (!map(range->start, range->pages))
+		return false;
 	struct page *first = page_of(pte_pa(*table_find(area.table, VA(range->start)).entry));
 	first->owner = (uint32_t)(pa_of(range).raw >> OWNER_SHIFT);
 	first->tag = VMALLOC_TAG;
@@ -153,7 +165,7 @@ static bool anchor(struct table *kernel)
 		last = link_after(last, at, 1);
 		if (!last || table_map(kernel, VA(at), page, 0, PTE_R | PTE_G) != TABLE_OK)
 			return false;
-		last->anchor = true;
+		last->kind = ANCHOR;
 	}
 	return true;
 }
@@ -171,7 +183,7 @@ bool vmalloc_init(struct table *kernel, va_t start, uint64_t bytes)
 	return area.table;
 }
 
-void *vmalloc(size_t bytes)
+static void *place(size_t bytes, enum range_kind kind)
 {
 	uint64_t pages = bytes / PAGE_BYTES + (bytes % PAGE_BYTES > 0);
 
@@ -181,7 +193,9 @@ void *vmalloc(size_t bytes)
 	struct range *before = find_gap(pages), *range = NULL;
 	if (before)
 		range = link_after(before, after(before), pages);
-	if (range && !populate(range)) {
+	if (range)
+		range->kind = kind;
+	if (range && kind == BLOCK && !populate(range)) {
 		unlink(range);
 		range = NULL;
 	}
@@ -189,6 +203,45 @@ void *vmalloc(size_t bytes)
 		area.rover = range;
 	lock_release(&area.lock);
 	return range ? (void *)(uintptr_t)range->start : NULL;
+}
+
+void *vmalloc(size_t bytes)
+{
+	return place(bytes, BLOCK);
+}
+
+void *vmalloc_window(size_t bytes)
+{
+	return place(bytes, WINDOW);
+}
+
+static struct range *window_around(uint64_t start, uint64_t bytes)
+{
+	struct range *range = area.head.next;
+
+	while (range && start - range->start >= range->pages * PAGE_BYTES)
+		range = range->next;
+	if (!range || range->kind != WINDOW || start + bytes > range->start + range->pages * PAGE_BYTES)
+		port_panic("vmalloc: not in a window", start);
+	return range;
+}
+
+bool vmalloc_window_map(void *start, size_t bytes)
+{
+	lock_acquire(&area.lock);
+	struct range *window = window_around((uintptr_t)start, bytes);
+	bool done = map((uintptr_t)start, bytes / PAGE_BYTES);
+	window->mapped += done ? bytes / PAGE_BYTES : 0;
+	lock_release(&area.lock);
+	return done;
+}
+
+void vmalloc_window_unmap(void *start, size_t bytes)
+{
+	lock_acquire(&area.lock);
+	window_around((uintptr_t)start, bytes)->mapped -= bytes / PAGE_BYTES;
+	unmap((uintptr_t)start, bytes / PAGE_BYTES);
+	lock_release(&area.lock);
 }
 
 void vfree(void *block)
@@ -219,7 +272,7 @@ size_t vmalloc_pages(void)
 
 	lock_acquire(&area.lock);
 	for (const struct range *range = area.head.next; range; range = range->next)
-		pages += (size_t)range->pages;
+		pages += (size_t)(range->kind == WINDOW ? range->mapped : range->pages);
 	lock_release(&area.lock);
 	return pages;
 }
@@ -228,15 +281,19 @@ size_t vmalloc_pages(void)
 
 static struct verdict check_block(const struct range *range)
 {
+	uint64_t count = 0;
+
 	for (uint64_t i = 0; i <= range->pages; i++) {
 		uint64_t at = range->start + i * PAGE_BYTES;
 		struct slot slot = at < area.end ? table_find(area.table, VA(at)) : (struct slot){ 0 };
 		bool mapped = slot.entry && pte_is_leaf(*slot.entry);
 
-		HOLDS("V3", mapped == (i < range->pages), at);
+		count += mapped;
+		HOLDS("V3", range->kind == WINDOW ? !mapped || i < range->pages : mapped == (i < range->pages), at);
 		HOLDS("V3", !mapped || (slot.level == 0 && page_is_allocated(pte_pa(*slot.entry))), at);
 	}
-	HOLDS("V4", range->anchor || range_at(range->start) == range, range->start);
+	HOLDS("V4", range->kind != BLOCK || range_at(range->start) == range, range->start);
+	HOLDS("V6", range->kind != WINDOW || count == range->mapped, range->start);
 	return ALL_HOLD;
 }
 

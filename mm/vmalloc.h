@@ -12,6 +12,11 @@ void *vmalloc(size_t bytes) __attribute__((warn_unused_result));
 void vfree(void *block);
 // Bytes of the block that starts here, 0 when none does.
 size_t vmalloc_bytes(const void *block);
+// `bytes` (whole pages) of addresses without memory, for good; NULL when there are none. What port_window promises is done with these:
+// map gives a part of them fresh pages (false: there are none left), unmap takes them back and flushes.
+void *vmalloc_window(size_t bytes) __attribute__((warn_unused_result));
+bool vmalloc_window_map(void *start, size_t bytes) __attribute__((warn_unused_result));
+void vmalloc_window_unmap(void *start, size_t bytes);
 // Pages in all blocks: a walk over them.
 size_t vmalloc_pages(void);
 struct verdict vmalloc_check(void);

@@ -118,8 +118,8 @@ WORDS = {   # what the panic says of each crash, in words
 }
 
 
-def crash(kind, words, caller, **machine):
-    with Machine(append=f"panic=off crash={kind}", **machine) as m:
+def crash(kind, words, caller, append="", **machine):
+    with Machine(append=f"panic=off crash={kind} {append}".strip(), **machine) as m:
         m.panic_is_expected = True
         m.expect(words)
         m.expect(rf"^  ffffffc0[0-9a-f]{{8}} {caller}\+0x[0-9a-f]+$")
@@ -129,6 +129,11 @@ def crash(kind, words, caller, **machine):
 @test(cases=list(WORDS))
 def kernel_bug_is_explained(kind):
     crash(kind, "^panic: .*" + WORDS[kind], "run", smp=4)
+
+
+@test(cases=[("overflow", "store"), ("freed", "load")])
+def guarded_pages_fault_at_the_instruction(kind, access):
+    crash(kind, rf"^panic: .*fault on a {access} .*a guard page, or a block that was freed", kind, append="heap=guard_pages")
 
 
 @test(weight=60, cases=[("address", "overflow"), ("address", "freed"), ("address", "global"), ("undefined", "shift")])

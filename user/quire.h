@@ -12,6 +12,8 @@
 int mprotect(void *address, uint64 bytes, int rights);
 int meminfo(struct meminfo *to, int flags);
 int ps(struct psinfo *to, int max);              // how many it filled in
+int heapinfo(struct heapinfo *to, struct heapplace *places, int max); // how many places
+int heaptrace(struct heapevent *to, int max, uint64 from);            // how many events; -1 when nothing is traced
 int shutdown(int how);                           // SHUTDOWN_...; returns only on failure
 int sync(void);                                  // back when all that was written is on the disk
 int ttymode(int mode);                           // TTY_...; the mode before, -1 when descriptor 0 is not the console

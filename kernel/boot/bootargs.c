@@ -66,6 +66,10 @@ static bool apply(const char *word)
 		return copy(bootargs.crash, sizeof bootargs.crash, value);
 	if ((value = value_of(word, "seed=")))
 		return read_number(value, &bootargs.seed);
+	if ((value = value_of(word, "quota=")))
+		return read_number(value, &bootargs.quota);
+	if ((value = value_of(word, "trace=")))
+		return read_number(value, &bootargs.trace);
 	if ((value = value_of(word, "asids=")) && read_number(value, &number)) {
 		bootargs.asids = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 		return true;
@@ -85,7 +89,8 @@ void bootargs_read(const char *line)
 		strlcpy(word, line, length < sizeof word ? length + 1 : sizeof word);
 		line += length;
 		if (length && (length >= sizeof word || !apply(word)))
-			kprintf("boot argument \"%s\" is not understood; known: heap= pages= init= seed= asids= crash= panic=off quiet\n",
+			kprintf("boot argument \"%s\" is not understood; known: "
+				"heap= quota= trace= pages= init= seed= asids= crash= panic=off quiet\n",
 				word);
 	}
 }

@@ -9,6 +9,8 @@ struct bootargs {
 	char pages[32]; // pages=: the page engine; empty: the default
 	char init[64];  // init=: path of the first program
 	char crash[16]; // crash=: a kernel bug to show, see crash.c; empty: none
+	uint64_t quota; // quota=: bytes that the kernel's heap gives out at most; 0: all it has
+	uint64_t trace; // trace=: calls of the kernel's heap that are kept for `heap trace`; 0: none
 	uint64_t seed;  // seed=: for random_seed(); 0: from the device tree
 	uint32_t asids; // asids=: the most address-space numbers to use; for tests of their reuse and of machines without
 };

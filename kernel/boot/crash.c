@@ -75,12 +75,19 @@ static void page(void)
 	page_free(page);
 }
 
-// What only a kernel built with SAN=address or SAN=undefined notices at once.
+// What usertests sees: at CHECK=1 with this place's name.
+static void leak(void)
+{
+	while (sched_sleep_ticks(1))
+		sink = (uint64_t)kmalloc(24);
+}
+
+// What only a kernel built with SAN=address or SAN=undefined, or the first two with heap=guard_pages, notices at once.
 
 static void overflow(void)
 {
-	volatile char *block = kmalloc(24);
-	block[24] = 1;
+	volatile char *block = kmalloc(32);
+	block[32] = 1;
 }
 
 static void freed(void)
@@ -106,6 +113,7 @@ static void shift(void)
 static const struct crash crashes[] = {
 	{ "null", null }, { "stack", stack },   { "text", text },         { "data", data },   { "user", user },     { "lock", lock },
 	{ "unlock", unlock }, { "page", page }, { "overflow", overflow }, { "freed", freed }, { "global", global }, { "shift", shift },
+	{ "leak", leak },
 };
 
 static void run(void *argument)

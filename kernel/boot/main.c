@@ -17,11 +17,13 @@
 #include "kernel/machine/string.h"
 #include "kernel/machine/timer.h"
 #include "kernel/machine/translation.h"
+#include "kernel/process/heapinfo.h"
 #include "kernel/process/process.h"
 #include "kernel/sanitize/address.h"
 #include "mm/heap.h"
 #include "mm/page.h"
 #include "mm/vmalloc.h"
+#include "mm/wrapper.h"
 
 #define TREE_MAX     (16u << 20) // bytes of a device tree that are looked at
 #define DMA_LIMIT    (4UL << 30)
@@ -90,7 +92,7 @@ static void report(void)
 		   machine.sstc ? "Sstc" : "SBI", translation_asids());
 	boot_print("pages: %s engine, %lu.%02lu bytes of metadata a page\n", page_engine_name(), bytes / pages,
 		   bytes % pages * 100 / pages);
-	boot_print("heap: %s\n", kmalloc_heap()->ops->name);
+	boot_print("heap: %s\n", wrapper_core(kmalloc_heap())->ops->name);
 }
 
 static void run_constructors(void) // compiler-made ones only: the address sanitizer registers its globals so
@@ -114,6 +116,7 @@ static void start_memory(uint64_t tree)
 	if (!vmalloc_init(&kernel_table, VA(MAP_VMALLOC_START), MAP_VMALLOC_BYTES))
 		panic("boot: no memory for vmalloc's tables");
 	start_heap();
+	heapinfo_start(bootargs.quota, bootargs.trace);
 	run_constructors();
 }
 

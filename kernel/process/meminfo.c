@@ -12,14 +12,12 @@
 #include "kernel/fs/buffer.h"
 #include "kernel/machine/print.h"
 #include "kernel/machine/string.h"
-#include "kernel/machine/symbols.h"
+#include "kernel/process/heapinfo.h"
 #include "kernel/process/syscall.h"
-#include "mm/heap_report.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
-
-#define PLACES 16u // that ^T shows
+#include "mm/wrapper.h"
 
 static const char *const state_names[] = {
 	[PROCESS_NEW] = "new", [PROCESS_READY] = "ready", [PROCESS_RUNNING] = "running", [PROCESS_SLEEPING] = "sleeping",
@@ -72,10 +70,10 @@ static void fill_slabs(struct meminfo *info)
 
 static void fill(struct meminfo *info)
 {
-	struct heap *heap = kmalloc_heap();
+	const struct heap *heap = kmalloc_heap();
 
 	strlcpy(info->engine, page_engine_name(), sizeof(info->engine));
-	strlcpy(info->heap, heap ? heap->ops->name : "", sizeof(info->heap));
+	strlcpy(info->heap, heap ? wrapper_core(heap)->ops->name : "", sizeof(info->heap));
 	info->cpus = (uint64_t)__builtin_popcount(cpu_online());
 	info->total_pages = page_total_count();
 	info->free_pages = page_free_count();
@@ -178,27 +176,6 @@ static void report_zone(const struct page_zone_report *zone)
 	kprintf("\n");
 }
 
-// Live blocks of the kernel's heap, and from level 1 on the places that asked for them.
-static void report_heap(const struct heap *heap)
-{
-	struct heap_report report;
-	struct heap_place places[PLACES];
-
-	heap_report(heap, &report);
-	kprintf("heap %s: %zu bytes in %zu blocks, %zu free, %zu of them in one\n", report.name, report.used, report.blocks, report.free,
-		report.largest_free);
-	if (MM_CHECK)
-		kprintf("  %zu bytes were asked for; %u.%u%% of what is in use were not\n", report.asked, report.internal / 10,
-			report.internal % 10);
-	size_t count = MM_CHECK ? heap_places(heap, places, PLACES) : 0;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t offset = 0;
-		const char *name = symbol_name((uint64_t)places[i].caller, &offset);
-
-		kprintf("  %8zu bytes in %zu blocks: %s+0x%lx\n", places[i].bytes, places[i].blocks, name ? name : "others", offset);
-	}
-}
-
 void memory_report(void)
 {
 	struct page_zone_report zones[PAGE_ZONES];
@@ -214,5 +191,5 @@ void memory_report(void)
 	kprintf("  %zu pages in slabs of %zu caches, %zu in disk buffers, %zu in kernel stacks and other mapped blocks\n", slab_pages,
 		slab_count, buffer_count(), vmalloc_pages());
 	if (kmalloc_heap())
-		report_heap(kmalloc_heap());
+		heapinfo_print();
 }

@@ -46,6 +46,8 @@ static int64_t (*const calls[])(const uint64_t *a) = {
 	[SYS_shutdown] = call_shutdown,
 	[SYS_sync] = call_sync,
 	[SYS_ttymode] = call_ttymode,
+	[SYS_heapinfo] = call_heapinfo,
+	[SYS_heaptrace] = call_heaptrace,
 };
 
 void syscall_enter(struct trapframe *frame)

@@ -42,6 +42,10 @@ int64_t call_mmap(const uint64_t *a);
 int64_t call_munmap(const uint64_t *a);
 int64_t call_mprotect(const uint64_t *a);
 
+// heapinfo.c
+int64_t call_heapinfo(const uint64_t *a);
+int64_t call_heaptrace(const uint64_t *a);
+
 // meminfo.c
 int64_t call_meminfo(const uint64_t *a);
 int64_t call_ps(const uint64_t *a);

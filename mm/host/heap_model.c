@@ -28,6 +28,8 @@ struct model {
 
 size_t host_reserved(void);
 
+struct heap *(*heap_model_wrap)(struct heap *inner);
+
 static heap_model_draw *draw;
 
 void *heap_model_arena(void)
@@ -180,14 +182,27 @@ size_t heap_model_live_blocks(const struct heap *heap)
 	return report.blocks;
 }
 
-// Says who asked for what is still in use.
-static void name_places(const struct heap *heap)
+// The sanitizers' run time knows names and lines; a build without it prints addresses.
+void __sanitizer_symbolize_pc(void *place, const char *format, char *text, size_t room) __attribute__((weak));
+
+size_t heap_model_describe(const struct heap *heap, char *text, size_t room)
 {
 	struct heap_place places[8];
-	size_t count = heap_places(heap, places, 8);
+	size_t count = heap_places(heap, places, 8), used = 0, blocks = 0;
 
-	for (size_t i = 0; i < count; i++)
-		fprintf(stderr, "%zu bytes in %zu blocks, asked for at %p\n", places[i].bytes, places[i].blocks, places[i].caller);
+	text[0] = '\0';
+	for (size_t i = 0; i < count; i++) {
+		char name[200];
+
+		blocks += places[i].blocks;
+		snprintf(name, sizeof name, "%p", places[i].caller);
+		if (__sanitizer_symbolize_pc && places[i].caller)
+			__sanitizer_symbolize_pc((char *)(uintptr_t)places[i].caller - 1, "%f in %s:%l", name, sizeof name);
+		if (used < room)
+			used += (size_t)snprintf(text + used, room - used, "%s %zu bytes in %zu blocks, asked for by %s", i ? ";" : "",
+						 places[i].bytes, places[i].blocks, places[i].caller ? name : "others, or at level 0");
+	}
+	return blocks;
 }
 
 static void finish(struct model *model)
@@ -196,8 +211,7 @@ static void finish(struct model *model)
 		heap_free(model->heap, leave(model, draw(model->count)).block);
 	heap_trim(model->heap);
 	EXPECT_VERDICT(heap_check(model->heap), NULL);
-	name_places(model->heap);
-	EXPECT_EQ(heap_model_live_blocks(model->heap), 0);
+	EXPECT_ALL_FREED(model->heap);
 }
 
 bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned steps, uint64_t fail_after)
@@ -213,6 +227,8 @@ bool heap_model_run(const struct heap_ops *ops, heap_model_draw *from, unsigned 
 		EXPECT(model.may_fail);
 		return true;
 	}
+	if (heap_model_wrap)
+		model.heap = heap_model_wrap(model.heap);
 	for (unsigned i = 0; i < steps; i++) {
 		step(&model, i / 256 % 2 == 0);
 		if (i % 64 == 0) {

@@ -10,6 +10,7 @@
 // Faults: page_alloc is wrapped by the linker (-Wl,--wrap=page_alloc), so calls from other files pass __wrap_page_alloc below,
 // and the allocator itself, as built into the kernel, knows nothing of it. port_reserve decides here.
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -128,38 +129,7 @@ uint64_t host_flushes(void)
 	return atomic_load(&flushes);
 }
 
-// ---- simulated RAM
-
-void host_reset(void)
-{
-	int protection = PROT_NONE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	void *arena = mmap((void *)port_linear, ARENA_BYTES, protection, flags | (port_linear ? MAP_FIXED : 0), -1, 0);
-	if (arena == MAP_FAILED) {
-		perror("host_reset: no addresses for the simulated RAM");
-		abort();
-	}
-	port_linear = (uintptr_t)arena;
-	let_go();
-	this_cpu = 0;
-	host_fail_after(UINT64_MAX);
-}
-
-void host_ram(uint64_t start, uint64_t bytes, struct memblock *mb)
-{
-	if (port_linear == 0)
-		host_reset();
-	uint64_t first = round_down(start, PAGE_BYTES), end = round_up(start + bytes, PAGE_BYTES);
-	if (end > ARENA_BYTES || mprotect(pa_pointer(PA(first)), end - first, PROT_READ | PROT_WRITE)) {
-		fprintf(stderr, "host_ram: cannot back [%#lx, %#lx)\n", (unsigned long)first, (unsigned long)end);
-		abort();
-	}
-	if (mb && !memblock_add(mb, PA(start), bytes)) {
-		fprintf(stderr, "host_ram: memblock refused [%#lx, %#lx)\n", (unsigned long)start, (unsigned long)(start + bytes));
-		abort();
-	}
-}
-
-// ---- memory for heaps, and faults
+// ---- faults
 
 static atomic_uint_least64_t calls;                 // allocating calls since host_fail_after
 static atomic_uint_least64_t fail_from = UINT64_MAX; // the first of them that fails
@@ -189,6 +159,109 @@ pa_t __wrap_page_alloc(unsigned order, unsigned flags)
 {
 	return must_fail() ? PA_NONE : __real_page_alloc(order, flags);
 }
+
+// ---- windows: addresses that fault; a touch of them is told as a panic
+
+#define WINDOWS_MAX 16
+
+static struct window {
+	char *start;
+	size_t bytes, mapped; // mapped: of them, with memory
+} windows[WINDOWS_MAX];
+
+static struct window *window_of(const void *place)
+{
+	for (struct window *window = windows; window < windows + WINDOWS_MAX; window++)
+		if ((const char *)place >= window->start && (const char *)place < window->start + window->bytes)
+			return window;
+	return NULL;
+}
+
+static struct sigaction previous_segv;
+
+static void fault(int number, siginfo_t *info, void *context)
+{
+	(void)number, (void)context;
+	if (window_of(info->si_addr))
+		port_panic("fault: a page without memory was touched", (uintptr_t)info->si_addr);
+	sigaction(SIGSEGV, &previous_segv, NULL); // it happens again, and whoever was there before tells of it
+}
+
+void *port_window(size_t bytes)
+{
+	struct sigaction action = { .sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct window *window = windows;
+
+	while (window < windows + WINDOWS_MAX && window->start)
+		window++;
+	if (must_fail() || window == windows + WINDOWS_MAX)
+		return NULL;
+	void *start = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (start == MAP_FAILED)
+		return NULL;
+	if (previous_segv.sa_sigaction == NULL)
+		sigaction(SIGSEGV, &action, &previous_segv);
+	*window = (struct window){ start, bytes, 0 };
+	return start;
+}
+
+bool port_window_map(void *start, size_t bytes)
+{
+	if (must_fail() || mprotect(start, bytes, PROT_READ | PROT_WRITE))
+		return false;
+	window_of(start)->mapped += bytes;
+	return true;
+}
+
+void port_window_unmap(void *start, size_t bytes)
+{
+	if (mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		port_panic("port_window_unmap: not a window's", (uintptr_t)start);
+	window_of(start)->mapped -= bytes;
+}
+
+static void forget_windows(void)
+{
+	for (struct window *window = windows; window < windows + WINDOWS_MAX; window++) {
+		if (window->start)
+			munmap(window->start, window->bytes);
+		*window = (struct window){ 0 };
+	}
+}
+
+// ---- simulated RAM
+
+void host_reset(void)
+{
+	int protection = PROT_NONE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	void *arena = mmap((void *)port_linear, ARENA_BYTES, protection, flags | (port_linear ? MAP_FIXED : 0), -1, 0);
+	if (arena == MAP_FAILED) {
+		perror("host_reset: no addresses for the simulated RAM");
+		abort();
+	}
+	port_linear = (uintptr_t)arena;
+	forget_windows();
+	let_go();
+	this_cpu = 0;
+	host_fail_after(UINT64_MAX);
+}
+
+void host_ram(uint64_t start, uint64_t bytes, struct memblock *mb)
+{
+	if (port_linear == 0)
+		host_reset();
+	uint64_t first = round_down(start, PAGE_BYTES), end = round_up(start + bytes, PAGE_BYTES);
+	if (end > ARENA_BYTES || mprotect(pa_pointer(PA(first)), end - first, PROT_READ | PROT_WRITE)) {
+		fprintf(stderr, "host_ram: cannot back [%#lx, %#lx)\n", (unsigned long)first, (unsigned long)end);
+		abort();
+	}
+	if (mb && !memblock_add(mb, PA(start), bytes)) {
+		fprintf(stderr, "host_ram: memblock refused [%#lx, %#lx)\n", (unsigned long)start, (unsigned long)(start + bytes));
+		abort();
+	}
+}
+
+// ---- memory for heaps
 
 struct reserved { // one port_reserve that was not given back
 	struct reserved *next;
@@ -255,5 +328,9 @@ void port_release(void *start, size_t bytes)
 
 size_t host_reserved(void)
 {
-	return reserved_bytes;
+	size_t bytes = reserved_bytes;
+
+	for (struct window *window = windows; window < windows + WINDOWS_MAX; window++)
+		bytes += window->mapped;
+	return bytes;
 }

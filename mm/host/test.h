@@ -91,7 +91,7 @@ void host_fail_after(uint64_t n); // the n-th port_reserve or page-allocating ca
 void host_cpu(unsigned cpu);      // the CPU that this thread now is
 uint64_t host_flushes(void);      // calls of port_flush so far
 uint64_t host_allocations(void);  // calls that host_fail_after counted since it was last called
-size_t host_reserved(void);       // bytes that port_reserve gave and port_release did not take back
+size_t host_reserved(void);       // bytes that port_reserve and port_window_map gave and nobody took back
 extern void (*host_flush_hook)(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages); // sees each port_flush; NULL: none
 extern void *(*host_reserve_hook)(size_t bytes); // answers port_reserve, and the other takes back, where a test says where memory lies
 extern void (*host_release_hook)(void *start, size_t bytes);

@@ -79,7 +79,7 @@ static __attribute__((noinline)) void make_mistakes(const struct heap_ops *ops)
 	EXPECT_VERDICT(heap_check(heap), NULL);
 	heap_free(heap, first);
 	heap_free(heap, last);
-	EXPECT_EQ(heap_model_live_blocks(heap), 0);
+	EXPECT_ALL_FREED(heap);
 }
 
 TEST(heap_mistakes)
@@ -174,6 +174,32 @@ TEST(heap_reports)
 	}
 }
 
+static __attribute__((noinline)) void *forgotten(struct heap *heap, size_t bytes)
+{
+	void *block = heap_alloc(heap, bytes);
+
+	EXPECT(block);
+	return block;
+}
+
+// What a test leaves behind is named in its failure.
+TEST(heap_leaks_are_named)
+{
+	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
+		heap_model_machine(32);
+		struct heap *heap = heap_create(*ops, heap_model_arena(), HEAP_MODEL_ARENA);
+		void *one = forgotten(heap, 100), *other = forgotten(heap, 50);
+		char text[800];
+
+		EXPECT_EQ(heap_model_describe(heap, text, sizeof text), 2);
+		EXPECT_SO(MM_CHECK ? !!strstr(text, "150 bytes in 2 blocks, asked for by ") : !!strstr(text, "level 0"), "it says%s", text);
+		EXPECT_SO(!MM_CHECK || strstr(text, "forgotten in ") || strstr(text, "0x"), "it says%s", text);
+		heap_free(heap, one);
+		heap_free(heap, other);
+		EXPECT_ALL_FREED(heap);
+	}
+}
+
 TEST(kmalloc_over_every_heap)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
@@ -191,7 +217,7 @@ TEST(kmalloc_over_every_heap)
 		kfree(zeroed);
 		kfree(NULL);
 		EXPECT_VERDICT(heap_check(kmalloc_heap()), NULL);
-		EXPECT_EQ(heap_model_live_blocks(kmalloc_heap()), 0);
+		EXPECT_ALL_FREED(kmalloc_heap());
 	}
 }
 
@@ -215,7 +241,7 @@ TEST(fault_heap_refuses_the_nth)
 		for (unsigned i = 0; i < 4; i++)
 			heap_free(heap, all[i]);
 		EXPECT_VERDICT(heap_check(heap), NULL);
-		EXPECT_EQ(heap_model_live_blocks(fault.inner), 0);
+		EXPECT_ALL_FREED(fault.wrapper.inner);
 	}
 }
 

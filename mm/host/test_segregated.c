@@ -51,5 +51,5 @@ TEST(segregated_classes)
 		heap_free(heap, block);
 		heap_free(heap, wall);
 	}
-	EXPECT_EQ(heap_model_live_blocks(heap), 0);
+	EXPECT_ALL_FREED(heap);
 }

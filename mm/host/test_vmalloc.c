@@ -224,6 +224,50 @@ TEST(vmalloc_mistakes)
 	EXPECT_PANIC("free already", vfree(block));
 }
 
+static bool is_given(void *at)
+{
+	return is_mapped((uintptr_t)at);
+}
+
+// A window has addresses only; pages come and go in it, all or none, and it is not taken for a block.
+TEST(vmalloc_window_maps_and_unmaps)
+{
+	start(AREA_PAGES);
+	size_t pages = page_free_count(), blocks = vmalloc_pages();
+	char *window = vmalloc_window(600 * PAGE_BYTES), *block = vmalloc(PAGE_BYTES);
+
+	EXPECT(window && block > window + 599 * PAGE_BYTES && !is_given(window));
+	vfree(block);
+	EXPECT(vmalloc_window_map(window + PAGE_BYTES, 3 * PAGE_BYTES));
+	EXPECT(!is_given(window) && is_given(window + PAGE_BYTES) && is_given(window + 3 * PAGE_BYTES));
+	EXPECT(!is_given(window + 4 * PAGE_BYTES) && vmalloc_pages() == blocks + 3);
+	paint((uintptr_t)window + PAGE_BYTES, 3 * PAGE_BYTES, 0x77, false);
+	expect_verdict(vmalloc_check(), NULL);
+	host_fail_after(3); // page, table, page
+	EXPECT(!vmalloc_window_map(window + 590 * PAGE_BYTES, 2 * PAGE_BYTES));
+	host_fail_after(UINT64_MAX);
+	EXPECT(!is_given(window + 590 * PAGE_BYTES));
+	uint64_t flushes = host_flushes();
+	vmalloc_window_unmap(window + PAGE_BYTES, 3 * PAGE_BYTES);
+	EXPECT(host_flushes() > flushes && !is_given(window + PAGE_BYTES) && vmalloc_pages() == blocks);
+	expect_verdict(vmalloc_check(), NULL);
+	kmem_reap();
+	page_drain();
+	EXPECT(page_free_count() + 2 >= pages); // the window's record, and a table
+}
+
+TEST(vmalloc_window_mistakes)
+{
+	start(AREA_PAGES);
+	char *window = vmalloc_window(8 * PAGE_BYTES), *block = vmalloc(PAGE_BYTES);
+
+	EXPECT(vmalloc_window_map(window, PAGE_BYTES));
+	EXPECT_PANIC("not a block of vmalloc's", vfree(window));
+	EXPECT_PANIC("not in a window", (void)!vmalloc_window_map(block, PAGE_BYTES));
+	EXPECT_PANIC("not in a window", vmalloc_window_unmap(window + 7 * PAGE_BYTES, 2 * PAGE_BYTES));
+	EXPECT_PANIC("not in a window", vmalloc_window_unmap(window + 64 * PAGE_BYTES, PAGE_BYTES));
+}
+
 // kmalloc turns to vmalloc for what no block of pages can hold. At levels above 0 its entry writes a tag into the block.
 TEST(vmalloc_behind_kmalloc)
 {
@@ -248,8 +292,7 @@ static struct page *record_of(const void *block)
 
 struct range { // as vmalloc.c has it
 	_Alignas(64) struct range *next, *previous;
-	uint64_t start, pages;
-	bool anchor;
+	uint64_t start, pages, mapped;
 };
 
 static struct range *range_of(const void *block)
@@ -282,6 +325,12 @@ TEST(vmalloc_invariants)
 	range->next = range_of(low); // a ring
 	expect_verdict(vmalloc_check(), "V5");
 	*range = saved;
+	char *window = vmalloc_window(4 * PAGE_BYTES);
+	EXPECT(vmalloc_window_map(window + PAGE_BYTES, PAGE_BYTES));
+	expect_verdict(vmalloc_check(), NULL);
+	range->next->mapped++;
+	expect_verdict(vmalloc_check(), "V6");
+	range->next->mapped--;
 	expect_verdict(vmalloc_check(), NULL);
 	vfree(low);
 	vfree(high);

@@ -115,7 +115,8 @@ class Records:
     def free_blocks(self, zone):
         """Frames of free blocks, by order: the buddy system's lists, or what the records of any other engine say."""
         if text(self.state["engine"]["name"]) == "buddy":
-            buddy = zone["state"].cast(gdb.lookup_type("struct buddy").pointer()).dereference()
+            here = gdb.lookup_global_symbol("page_buddy").symtab.static_block()   # the heap of that name has a struct buddy, too
+            buddy = zone["state"].cast(gdb.lookup_type("struct buddy", here).pointer()).dereference()
             for order in range(11):
                 frames, frame = [], int(buddy["lists"][order])
                 while frame != NONE and len(frames) < 5:

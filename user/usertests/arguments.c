@@ -78,6 +78,7 @@ TEST(path_bad_pointer)
 
 TEST(result_bad_pointer)
 {
+	static struct heapinfo heap;
 	int file = open("/", O_RDONLY), pid;
 
 	FOR_EACH_BAD (pointer) {
@@ -85,6 +86,9 @@ TEST(result_bad_pointer)
 		EXPECT(fstat(file, pointer), -1);
 		EXPECT(meminfo(pointer, 0), -1);
 		EXPECT(ps(pointer, 3), -1);
+		EXPECT(heapinfo(pointer, 0, 0), -1);
+		EXPECT(heapinfo(&heap, pointer, 3), -1);
+		EXPECT(heaptrace(pointer, 3, 1), -1);
 		if ((pid = fork_or_fail()) == 0)
 			exit(0);
 		EXPECT(wait(pointer) == (pointer ? -1 : pid), 1); // null: the status is not wanted
@@ -104,6 +108,7 @@ TEST(result_read_only)
 	EXPECT(fstat(file, (struct stat *)constant), -1);
 	EXPECT(meminfo(TEXT, 0), -1);
 	EXPECT(ps(TEXT, 1), -1);
+	EXPECT(heapinfo(TEXT, 0, 0), -1);
 	if (fork_or_fail() == 0)
 		exit(0);
 	EXPECT(wait((int *)constant), -1);
@@ -172,6 +177,8 @@ TEST(bad_lengths)
 	count = read(file, buffer, 0x7fffffff); // no more than the file has is touched
 	CHECK(count == 100 || count == -1);
 	EXPECT(ps((struct psinfo *)buffer, -1), -1);
+	EXPECT(heapinfo((struct heapinfo *)buffer, 0, -1), -1);
+	EXPECT(heaptrace((struct heapevent *)buffer, -1, 1), -1);
 	EXPECT(meminfo((struct meminfo *)buffer, 99), -1);
 	close(file);
 	unlink("f");

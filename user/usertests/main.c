@@ -4,8 +4,9 @@
 //                       mkdir /ut; fork; the child goes there and runs the test
 //                       wait; rmdir /ut; count again
 //
-// A test fails when its process says so or dies, and when afterwards a file or a process is left or a single page is missing. What the
-// kernel finishes a moment later (the last of an orphan, a commit) gets three seconds. With a kmalloc other than slab, whose arenas stay
+// A test fails when its process says so or dies, and when afterwards a file or a process is left, a single page is missing, or a block of
+// the kernel's heap is: then the places that asked for more than before are listed, as far as they are known (CHECK=1). What the kernel
+// finishes a moment later (the last of an orphan, a commit) gets three seconds. With a kmalloc other than slab, whose arenas stay
 // once they have grown, a test that lost pages may run once more: pages that are lost again are lost.
 
 #include "user/usertests/test.h"
@@ -14,7 +15,14 @@
 
 extern const struct test *const tests_start[], *const tests_end[];
 
+struct census { // of the kernel's heap
+	struct heapinfo info;
+	struct heapplace places[HEAP_PLACES];
+	int count;
+};
+
 static struct meminfo info;
+static struct census before, after; // one run of a test
 static struct psinfo processes[NPROC];
 
 static int process_count(void)
@@ -73,27 +81,58 @@ static bool clean_up(void)
 	return false;
 }
 
-// Pages that are still missing after a while; 0 as soon as there are none.
-static uint64 missing_pages(uint64 before)
+static void take(struct census *census)
+{
+	census->count = heapinfo(&census->info, census->places, HEAP_PLACES);
+}
+
+// Pages that are still missing after a while; 0 as soon as there are none. As long it waits for blocks of the heap.
+static uint64 missing_pages(uint64 pages)
 {
 	for (int ticks = 0; ticks < PATIENCE; ticks++) {
 		sync(); // a commit under way holds pages
 		meminfo(&info, MEMINFO_EXACT);
-		if (info.free_pages >= before)
+		take(&after);
+		if (info.free_pages >= pages && after.info.blocks <= before.info.blocks)
 			return 0;
 		pause(1);
 	}
-	return before - info.free_pages;
+	return info.free_pages < pages ? pages - info.free_pages : 0;
+}
+
+static uint64 bytes_before(const char *name)
+{
+	for (int i = 0; i < before.count; i++)
+		if (strcmp(before.places[i].name, name) == 0)
+			return before.places[i].bytes;
+	return 0;
+}
+
+static bool same_heap(void)
+{
+	if (after.info.blocks <= before.info.blocks)
+		return true;
+	printf("\n  %lu blocks of the kernel's heap are lost:\n", after.info.blocks - before.info.blocks);
+	for (int i = 0; i < after.count; i++) {
+		const struct heapplace *place = &after.places[i];
+		uint64 had = bytes_before(place->name);
+
+		if (place->bytes > had)
+			printf("  %lu bytes more than before, asked for by %s\n", place->bytes - had,
+			       place->name[0] ? place->name : "(a kernel built with CHECK=1 knows)");
+	}
+	return false;
 }
 
 static bool run_once(const struct test *test, uint64 *lost)
 {
 	int running = process_count(), ticks = 0;
 	bool good, clean;
-	uint64 before;
+	uint64 pages;
 
 	meminfo(&info, MEMINFO_EXACT);
-	before = info.free_pages;
+	pages = info.free_pages;
+	take(&before);
 	good = run_child(test);
 	clean = clean_up();
 	if (good && !clean)
@@ -102,7 +141,7 @@ static bool run_once(const struct test *test, uint64 *lost)
 		pause(1);
 	if (process_count() > running)
 		printf("\n  %d processes are left behind\n", process_count() - running);
-	*lost = missing_pages(before);
+	*lost = missing_pages(pages);
 	return good && clean && process_count() <= running;
 }
 
@@ -133,7 +172,7 @@ static bool run(const struct test *test)
 		good = run_once(test, &lost);
 	if (lost > 0)
 		printf("\n  %lu pages are lost\n", lost);
-	good = good && lost == 0;
+	good = same_heap() && good && lost == 0;
 	ms = (r_time() - from) / steps_per_ms();
 	if (!good)
 		printf("test %-24s ", test->name);

@@ -211,6 +211,49 @@ TEST(counters_are_readable)
 	CHECK(r_time() >= time && r_cycle() > cycle && r_instret() > instret);
 }
 
+// The kernel's heap: each block has a place, and an area of ours is one more. Others may come and go: a few tries.
+TEST(heap_is_told)
+{
+	static struct heapinfo info, more;
+	static struct heapplace places[HEAP_PLACES];
+	bool seen = false;
+
+	for (int tries = 0; tries < 20 && !seen; tries++) {
+		uint64 blocks = 0, bytes = 0;
+		int count = heapinfo(&info, places, HEAP_PLACES);
+		char *area = mmap(0, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+		CHECK(count > 0 && count <= HEAP_PLACES && area != MAP_FAILED);
+		EXPECT(heapinfo(&more, 0, 0), 0);
+		EXPECT(munmap(area, PAGE), 0);
+		for (int i = 0; i < count; i++) {
+			CHECK(i == 0 || places[i].bytes <= places[i - 1].bytes);
+			blocks += places[i].blocks;
+			bytes += places[i].bytes;
+		}
+		seen = blocks == info.blocks && bytes == info.asked && more.blocks == info.blocks + 2; // the area, and what shares it
+	}
+	CHECK(seen);
+	CHECK(info.used >= info.asked && info.largest_free <= info.free && info.name[0]);
+}
+
+// Only in a kernel with trace=.
+TEST(heap_trace_goes_on)
+{
+	static struct heapinfo info;
+	static struct heapevent events[8];
+	int count = heaptrace(events, 8, 1);
+
+	EXPECT(heapinfo(&info, 0, 0), 0);
+	CHECK((count < 0) == (info.events == 0));
+	for (uint64 next = 1; count > 0 && next <= info.events; count = heaptrace(events, 8, next))
+		for (int i = 0; i < count; i++) {
+			CHECK(events[i].sequence >= next && events[i].op >= 1 && events[i].op <= 3 && events[i].place[0]);
+			next = events[i].sequence + 1;
+		}
+	CHECK(count < 0 || heaptrace(events, 8, 1UL << 60) == 0);
+}
+
 static int __attribute__((noinline)) recurse(int bytes)
 {
 	volatile char frame[1024];
