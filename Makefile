@@ -248,7 +248,7 @@ run-gdb: all
 	@KERNEL=$(KERNEL) QEMU_COMMAND=$(call quote,$(QEMU_COMMAND)) python3 tools/gdb/start $(GDB_ARGUMENTS)
 
 # --- host tests of mm ------------------------------------------------------------------------------------------------------------
-HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload%,$(wildcard mm/host/*.c)) $(MM_C)
+HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload% mm/host/malloc%,$(wildcard mm/host/*.c)) $(MM_C)
 HOST_FLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
 
 define host_tests
@@ -285,6 +285,12 @@ build/host/preload/%.o: % Makefile
 build/host/libquire.so: $(patsubst %,build/host/preload/%.o,$(PRELOAD_C))
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC_HOST) $(PRELOAD_FLAGS) -shared -Wl,--gc-sections -Wl,-z,defs -o $@ $^
+
+# Programs that use malloc, for the library and for those it is compared with. The compiler must not know what malloc does.
+build/host/bench_malloc build/host/malloc_check: build/host/%: mm/host/%.c Makefile
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread -fno-builtin $(WARN) -o $@ $<
 
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))

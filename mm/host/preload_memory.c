@@ -1,7 +1,7 @@
 // preload_memory.c: memory for libquire.so: "physical memory" as a reserved range of addresses that grows, and mappings for large blocks.
 //
 //    port_linear + 4 MiB                                    + ROOM
-//        | pages in use | ──page_grow, 4 MiB at a time──►    | tables of page.c: room for all, filled in as it is touched |
+//        | pages in use | ──page_grow, 4 MiB at a time──►    | tables of page.c: room for all, made writable as pages come |
 //
 //    a large block:   mapping ──► | ... | struct mapping | block ...                |
 //
@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "../page_record.h"
 #include "../vmalloc.h"
 #include "preload.h"
 
@@ -24,7 +25,8 @@
 #define ROOM_MOST    ((uint64_t)128 << 30)
 #define ROOM_LEAST   ((uint64_t)64 << 20)
 #define PURGE_PAGES  ((size_t)8192) // freed ones, before memory goes back by itself
-#define TABLE_ROOM(room) ((room) / PAGE_BYTES * 16 + BLOCK) // a record is 12 bytes
+#define STATE_BYTES  ((uint64_t)64 << 10)                                              // of the engine, and alignment: more than enough
+#define TABLE_BYTES(room) ((room) / PAGE_BYTES * sizeof(struct page) + STATE_BYTES)
 
 uintptr_t port_linear;
 
@@ -37,7 +39,7 @@ static bool writable(uint64_t start, uint64_t bytes) // physical
 
 static bool reserve(uint64_t room)
 {
-	uint64_t bytes = room + TABLE_ROOM(room) + BLOCK;
+	uint64_t bytes = room + TABLE_BYTES(room) + 2 * BLOCK;
 	char *range = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (range == MAP_FAILED)
@@ -53,9 +55,10 @@ void preload_memory_init(void)
 
 	while (!reserve(room) && room > ROOM_LEAST)
 		room /= 2;
-	struct page_config config = { .cpus = PORT_MAX_CPUS, .limit = PA(BLOCK + room) };
-	bool ready = port_linear && writable(BLOCK, BLOCK) && writable(BLOCK + room, TABLE_ROOM(room)) &&
-		memblock_add(&mb, PA(BLOCK), BLOCK) && memblock_add(&mb, config.limit, TABLE_ROOM(room)) && page_init(&mb, &config);
+	uint64_t limit = BLOCK + room, end = limit + TABLE_BYTES(room);
+	struct page_config config = { .cpus = PORT_MAX_CPUS, .limit = PA(limit) };
+	bool ready = port_linear && writable(BLOCK, BLOCK) && writable(limit, 2 * STATE_BYTES) && writable(end - STATE_BYTES, STATE_BYTES) &&
+		memblock_add(&mb, PA(BLOCK), BLOCK) && memblock_add(&mb, PA(limit), end - limit) && page_init(&mb, &config);
 	if (!ready)
 		port_panic("no addresses for its memory: is there a limit (ulimit -v) or no memory left?", 0);
 }
@@ -66,7 +69,8 @@ static bool grow(void)
 
 	lock_acquire(&lock);
 	uint64_t end = BLOCK + (uint64_t)page_total_count() * PAGE_BYTES;
-	bool grown = writable(end, BLOCK) && page_grow(BLOCK);
+	uint64_t records = pa_of(page_at(page_state.zones[1].end)).raw, first = round_down(records, PAGE_BYTES);
+	bool grown = writable(end, BLOCK) && writable(first, records - first + BLOCK / PAGE_BYTES * sizeof(struct page)) && page_grow(BLOCK);
 	lock_release(&lock);
 	return grown;
 }
