@@ -292,11 +292,6 @@ TEST(bump_takes_back_the_last)
 
 // ---- each invariant, broken on purpose ----
 
-static struct block *block_of(void *payload) // of the free list
-{
-	return (struct block *)heap_model_inner(payload) - 1;
-}
-
 static struct freelist *some_freelist(void *block[4])
 {
 	heap_model_machine(32);
@@ -315,7 +310,8 @@ TEST(freelist_invariants)
 	void *block[4];
 	struct freelist *list = some_freelist(block);
 	struct heap *heap = &list->heap;
-	struct block *low = block_of(block[0]), *used = block_of(block[1]), *high = block_of(block[2]);
+	struct block *low = block_of(heap_model_inner(block[0])), *used = block_of(heap_model_inner(block[1]));
+	struct block *high = block_of(heap_model_inner(block[2]));
 
 	BREAK("F1", list->total, list->total + 16);
 	BREAK("F1", list->piece[0].end, list->piece[0].start);
