@@ -30,6 +30,8 @@ struct heap_ops {
 	struct heap *(*create)(void *arena, size_t bytes);
 	// bytes > 0; align: a power of two >= HEAP_ALIGN. NULL when there is no memory.
 	void *(*alloc)(struct heap *heap, size_t bytes, size_t align);
+	// The same for a block that will stay: away from the others. NULL op: alloc.
+	void *(*alloc_back)(struct heap *heap, size_t bytes, size_t align);
 	// block: one that alloc returned. Panics, naming the rule, on what it can tell is not.
 	void (*free)(struct heap *heap, void *block);
 	// Bytes that may be used in the block, >= those asked for.
@@ -54,6 +56,7 @@ struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes) 
 void *heap_alloc(struct heap *heap, size_t bytes) __attribute__((warn_unused_result, malloc));              // bytes == 0: NULL
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t align) __attribute__((warn_unused_result, malloc));
 void *heap_alloc_zeroed(struct heap *heap, size_t count, size_t bytes) __attribute__((warn_unused_result, malloc)); // overflow: NULL
+void *heap_alloc_back(struct heap *heap, size_t bytes) __attribute__((warn_unused_result, malloc)); // it will stay: from the other end
 // The old block stays as it is on failure. NULL block: alloc. bytes == 0: free, returns NULL.
 void *heap_realloc(struct heap *heap, void *block, size_t bytes) __attribute__((warn_unused_result));
 void heap_free(struct heap *heap, void *block); // NULL is allowed
