@@ -82,17 +82,15 @@ static bool grow(struct bump *bump, size_t bytes)
 	return true;
 }
 
-// Forgets every block: only when none is live.
+// Forgets every block: only when none is live. The other ends are empty then: they keep no dead ones.
 static void empty(struct bump *bump)
 {
 	while (bump->region->older) {
 		struct bump_region *region = bump->region;
 
 		bump->region = region->older;
-		port_release(region, region_end(region) - (uintptr_t)region);
+		port_release(region, region->end - (uintptr_t)region);
 	}
-	bump->arena.end += bump->arena.back;
-	bump->arena.back = 0;
 	bump->arena.next = region_start(&bump->arena);
 	bump->arena.last = NULL;
 }
@@ -190,7 +188,7 @@ static void free_back(struct bump *bump, struct bump_region *region, struct bump
 	if (!piece_is(piece, BUMP_LIVE))
 		port_panic("bump: foreign pointer, not the start of a block", (uintptr_t)(piece + 1));
 	piece->cookie = bump_cookie(piece, BUMP_DEAD);
-	for (piece = (struct bump_piece *)region->end; region->back && piece_is(piece, BUMP_DEAD); piece = (struct bump_piece *)region->end) {
+	while (region->back && piece_is(piece = (struct bump_piece *)region->end, BUMP_DEAD)) {
 		region->end += piece_bytes(piece);
 		region->back -= piece_bytes(piece);
 	}
@@ -234,7 +232,7 @@ static struct bump_region *region_with(const struct bump *bump, struct bump_mark
 
 	if (!region || (uintptr_t)mark.piece % HEAP_ALIGN)
 		port_panic("bump_release: foreign mark", (uintptr_t)mark.piece);
-	if ((uintptr_t)mark.piece >= region->next || !piece_is(mark.piece, BUMP_MARK) || *(uint64_t *)(mark.piece + 1) != mark.serial)
+	if (!piece_is(mark.piece, BUMP_MARK) || *(uint64_t *)(mark.piece + 1) != mark.serial)
 		port_panic("bump_release: the mark does not stand any more", (uintptr_t)mark.piece);
 	return region;
 }
@@ -264,7 +262,7 @@ void bump_release(struct heap *heap, struct bump_mark mark)
 			continue;
 		}
 		*link = newer->older;
-		port_release(newer, region_end(newer) - (uintptr_t)newer);
+		port_release(newer, newer->end - (uintptr_t)newer);
 	}
 	pop_until(bump, region, mark.piece);
 	while (region->last && piece_is(region->last, BUMP_DEAD))

@@ -60,8 +60,9 @@ static bool walk_pieces(uintptr_t at, uintptr_t end, heap_visitor *visit, void *
 {
 	for (; at < end; at += piece_bytes((struct bump_piece *)at)) {
 		struct bump_piece *piece = (struct bump_piece *)at;
+		size_t bytes = piece_bytes(piece) - sizeof *piece;
 
-		if (!piece_is(piece, BUMP_MARK) && !visit(context, piece + 1, piece_bytes(piece) - sizeof *piece, piece_is(piece, BUMP_LIVE)))
+		if (!piece_is(piece, BUMP_MARK) && !visit(context, piece + 1, bytes, piece_is(piece, BUMP_LIVE)))
 			return false;
 	}
 	return true;

@@ -1,4 +1,4 @@
-// test_bump.c: what the bump heap promises beyond heap_model.c: what comes back, its two ends, its marks; each invariant, broken on purpose.
+// test_bump.c: what the bump heap promises beyond heap_model.c: what comes back, two ends, marks; each invariant, broken on purpose.
 #include "../bump.h"
 #include "heap_model.h"
 #include "test.h"
@@ -117,7 +117,11 @@ TEST(bump_marks_hold)
 	EXPECT(heap && other);
 	uintptr_t start = region_of(heap)->next;
 	char *below = heap_alloc(heap, 100);
+	struct heap_report before, after;
+	heap_report(heap, &before);
 	struct bump_mark outer = bump_mark(heap), inner = bump_mark(heap), twin = inner;
+	heap_report(heap, &after);
+	EXPECT_EQ(before.free - after.free, 2 * ((uintptr_t)inner.piece - (uintptr_t)outer.piece)); // a mark is no block, used or free
 
 	EXPECT(inner.piece > outer.piece);
 	heap_free(heap, below);
