@@ -45,7 +45,7 @@ struct heap_ops {
 };
 
 extern const struct heap_ops heap_bump, heap_first_fit, heap_next_fit, heap_best_fit, heap_worst_fit, heap_slab, heap_segregated,
-	heap_fixed, heap_buddy, heap_guard, heap_lazy_fit;
+	heap_fixed, heap_buddy, heap_guard, heap_lazy_fit, heap_bitmap_fit;
 
 // All heaps, ended by NULL, by name: "slab" and so on. The list is in kmalloc.c: a program that names its heap's ops itself (as user/
 // does with &heap_first_fit) links heap.c and that heap alone.
