@@ -64,10 +64,8 @@ static struct place find(struct bitmap_piece *piece, size_t need, size_t align)
 
 	while (at < piece->granules) {
 		size_t start = at + (-address_of(piece, at) & (align - 1)) / GRANULE, end = start + need;
+		size_t stop = next_bit(used, at, end, true); // the bits beyond the last granule are set
 
-		if (end > piece->granules)
-			break;
-		size_t stop = next_bit(used, at, end, true);
 		if (stop == end)
 			return (struct place){ piece, start, end };
 		at = next_bit(used, stop, piece->granules, false);
@@ -214,7 +212,7 @@ static bool bitmap_resize(struct heap *heap, void *block, size_t bytes)
 	struct place place = place_of((struct bitmap *)heap, block);
 	size_t end = place.start + granules_for(bytes);
 
-	if (end > place.piece->granules || (end > place.end && next_bit(used_of(place.piece), place.end, end, true) < end))
+	if (end > place.end && next_bit(used_of(place.piece), place.end, end, true) < end)
 		return false;
 	paint(ends_of(place.piece), place.end - 1, place.end, false);
 	paint(ends_of(place.piece), end - 1, end, true);

@@ -1,4 +1,4 @@
-// test_bitmap.c: what the heap of bitmaps promises beyond heap_model.c: the first fit, nothing in blocks; each invariant, broken on purpose.
+// test_bitmap.c: what the heap of bitmaps promises beyond heap_model.c: the first fit, nothing in blocks; each invariant broken on purpose.
 #include "../bitmap.h"
 #include "heap_model.h"
 #include "test.h"
@@ -115,4 +115,17 @@ TEST(bitmap_is_not_hurt_by_writes_into_free_memory)
 	EXPECT(own->lowest->above);
 	heap_trim(heap);
 	EXPECT(!own->lowest->above && host_reserved() == 0);
+}
+
+// A piece has room for its record and maps, too.
+TEST(bitmap_grows_by_enough)
+{
+	for (size_t bytes = 4096; bytes <= (size_t)4 << 20; bytes += bytes / 4) {
+		struct heap *heap = &fresh()->heap;
+		void *block = heap_alloc(heap, bytes), *aligned = heap_alloc_aligned(heap, bytes, 4096);
+		EXPECT(block && aligned);
+		heap_free(heap, block);
+		heap_free(heap, aligned);
+		heap_trim(heap);
+	}
 }
