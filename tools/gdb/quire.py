@@ -114,7 +114,7 @@ class Records:
 
     def free_blocks(self, zone):
         """Frames of free blocks, by order: the buddy system's lists, or what the records of any other engine say."""
-        if text(self.state["engine"]["name"]) == "buddy":
+        if text(self.state["engine"]["name"]).startswith("buddy"):   # and, at its state's start, of the lazy one
             buddy = zone["state"].cast(gdb.lookup_type("struct buddy").pointer()).dereference()
             for order in range(11):
                 frames, frame = [], int(buddy["lists"][order])
