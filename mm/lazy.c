@@ -55,7 +55,6 @@ static void *pop(struct lazy_size *size)
 	if (block) {
 		size->first = block->next;
 		size->waiting--;
-		block->cookie = 0;
 	}
 	return block;
 }
@@ -120,6 +119,7 @@ static void *lazy_alloc(struct heap *heap, size_t bytes, size_t align)
 		block = lazy->list->ops->alloc(lazy->list, bytes, align);
 	if (!block)
 		return NULL;
+	((struct lazy_block *)block)->cookie = 0; // it waited, or what it was cut from has held one that did
 	lazy->low = (uintptr_t)block < lazy->low ? (uintptr_t)block : lazy->low;
 	lazy->high = (uintptr_t)block > lazy->high ? (uintptr_t)block : lazy->high;
 	enter(lazy, block);

@@ -95,3 +95,19 @@ TEST(lazy_merges_when_it_must)
 	EXPECT(after.external < 100);
 	EXPECT_VERDICT(heap_check(heap), NULL);
 }
+
+// What another heap has left in its memory says nothing of this one's blocks.
+TEST(lazy_in_used_memory)
+{
+	struct heap *heap = &fresh()->heap;
+
+	for (unsigned round = 0; round < 3; round++) {
+		void *block[6];
+		for (unsigned i = 0; i < 6; i++)
+			EXPECT((block[i] = heap->ops->alloc(heap, 64, HEAP_ALIGN)));
+		for (unsigned i = 0; i < 3; i++)
+			heap->ops->free(heap, block[i]);
+		EXPECT_EQ(waiting((struct lazy *)heap), 3);
+		heap = heap_create(&heap_lazy_fit, heap, HEAP_MODEL_ARENA);
+	}
+}
