@@ -58,7 +58,8 @@ endif
 KERNEL_SAN := $(SAN_FLAGS_$(SAN))
 endif
 # Allocators work inside blocks that are dead to everyone else, so the address sanitizer does not watch them, but all others.
-ALLOCATORS := $(wildcard mm/memblock.c mm/page*.c mm/bump*.c mm/freelist*.c mm/slab*.c)
+ALLOCATORS := $(wildcard mm/memblock.c mm/page*.c mm/bump*.c mm/freelist*.c mm/lazy*.c mm/slab*.c)
+ALLOCATORS += $(wildcard mm/segregated*.c mm/fixed*.c mm/buddy*.c mm/guard*.c)
 $(patsubst %,$(KERNEL_DIR)/%.o,$(ALLOCATORS)): KERNEL_SAN := $(filter-out $(filter-out -D%,$(SAN_FLAGS_address)),$(KERNEL_SAN))
 
 # --- output: one short line a file; V=1 shows commands, -s shows nothing ---------------------------------------------------------

@@ -39,7 +39,7 @@ struct meminfo_process { // of the caller in meminfo(), of each process in ps()
 };
 
 struct meminfo {
-	char engine[16];        // of the page allocator: "buddy", "bitmap", "stack"
+	char engine[16];        // of the page allocator: "buddy", "bitmap" and so on
 	char heap[16];          // of kmalloc: "slab", "best_fit", ...
 	uint64 cpus;
 	uint64 total_pages;     // managed: RAM without firmware, kernel image and the tables below

@@ -1,22 +1,26 @@
 // bump.c: the simplest heap: a pointer that moves up, and memory that comes back all at once.
 //
 //    region ─► older region ─► … ─► the arena
-//    +--------+--------+------+--------+-----------------------------+
-//    | header | block  | hole | block  | room                        |
-//    +--------+--------+------+--------+-----------------------------+
-//                               ^last    ^next                         ^end
+//    +--------+--------+------+------+--------+-----------------------+----------+----------+
+//    | header | block  | hole | mark | block  | room                  | stays    | stays    |
+//    +--------+--------+------+------+--------+-----------------------+----------+----------+
+//                                      ^last    ^next                   ^end
 //
 // Every block and every hole (left by an alignment) starts with a 16-byte piece: its own length, that of the piece below it, and a
 // cookie which tells live, dead and foreign apart. Freeing the last block takes the pointer back over it and over all dead pieces
-// below it; freeing the last live block empties the heap.
+// below it; freeing the last live block empties the heap. Blocks that will stay longer than others are taken from the other end
+// (heap_alloc_back), downwards, and do not keep those. A mark is a piece, too: to release it is to pop all that lies above.
 //
 //    B1  last <= next <= end, inside the region           B2  pieces follow each other without a gap from the region's start to next
-//    B3  each piece knows the length of the one below      B4  a piece's cookie says live or dead
-//    B5  the live pieces are as many as the count says     B6  the piece below next is `last`, and it is live
+//    B3  each piece knows the length of the one below      B4  a piece's cookie says live, dead or mark
+//    B5  the live pieces and marks are as many as the count says
+//    B6  the piece below next is `last`, and it is not dead
+//    B7  pieces follow each other from end on; they are live or dead, and the lowest is live
 //
 // Cost: constant to allocate; a free is constant too, apart from the dead pieces it clears (each once).
 // Weakness: one live block holds everything below it; good for start-up and for work with an end, not for a long-running mix.
-// Source: Hanson, "Fast allocation and deallocation of memory based on object lifetimes", Software: Practice and Experience 20(1), 1990.
+// Sources: Hanson, "Fast allocation and deallocation of memory based on object lifetimes", Software: Practice and Experience 20(1), 1990;
+// Ross, "The AED free storage package", CACM 10(8), 1967, for zones that are given up as a whole.
 #include "bump.h"
 
 #define PAGE     ((size_t)4096)
@@ -25,16 +29,6 @@
 static struct bump_piece *piece_of(const void *block)
 {
 	return (struct bump_piece *)(uintptr_t)block - 1;
-}
-
-static size_t piece_bytes(const struct bump_piece *piece)
-{
-	return (size_t)piece->units * HEAP_ALIGN;
-}
-
-static uintptr_t region_start(const struct bump_region *region) // of its first piece
-{
-	return (uintptr_t)(region + 1);
 }
 
 // Lab 1.6: puts a piece of so many bytes, header included, on top of all others.
@@ -83,12 +77,12 @@ static bool grow(struct bump *bump, size_t bytes)
 		region = port_reserve(size = least);
 	if (!region)
 		return false;
-	*region = (struct bump_region){ bump->region, (uintptr_t)region + size, region_start(region), NULL };
+	*region = (struct bump_region){ bump->region, (uintptr_t)region + size, region_start(region), NULL, 0 };
 	bump->region = region;
 	return true;
 }
 
-// Forgets every block: only when none is live.
+// Forgets every block: only when none is live. The other ends are empty then: they keep no dead ones.
 static void empty(struct bump *bump)
 {
 	while (bump->region->older) {
@@ -113,25 +107,51 @@ static struct heap *bump_create(void *arena, size_t bytes)
 	return &bump->heap;
 }
 
-static void *bump_alloc(struct heap *heap, size_t bytes, size_t align)
+// A block that stays, the highest aligned place below `end`; what the alignment leaves above it is its own.
+static void *take_back(struct bump_region *region, size_t bytes, size_t align)
 {
-	struct bump *bump = (struct bump *)heap;
+	uintptr_t block = (region->end - bytes) & ~(align - 1);
+
+	if (bytes > region->end - region->next || block < region->next + sizeof(struct bump_piece))
+		return NULL;
+	struct bump_piece *piece = piece_of((void *)block);
+	size_t taken = region->end - (uintptr_t)piece;
+	*piece = (struct bump_piece){ (uint32_t)(taken / HEAP_ALIGN), 0, bump_cookie(piece, BUMP_LIVE) };
+	region->end -= taken;
+	region->back += taken;
+	return (void *)block;
+}
+
+typedef void *taker(struct bump_region *region, size_t bytes, size_t align);
+
+static void *alloc(struct bump *bump, size_t bytes, size_t align, taker *from)
+{
 	size_t rounded = (bytes + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
 
-	if (rounded < bytes || rounded / HEAP_ALIGN >= UINT32_MAX - 1 || align > UINT32_MAX)
+	if (rounded < bytes || rounded / HEAP_ALIGN >= UINT32_MAX / 2 || align > UINT32_MAX)
 		return NULL;
-	void *block = take(bump->region, rounded, align);
+	void *block = from(bump->region, rounded, align);
 	if (!block && grow(bump, rounded + align + sizeof(struct bump_piece)))
-		block = take(bump->region, rounded, align);
+		block = from(bump->region, rounded, align);
 	bump->live += block != NULL;
 	return block;
+}
+
+static void *bump_alloc(struct heap *heap, size_t bytes, size_t align)
+{
+	return alloc((struct bump *)heap, bytes, align, take);
+}
+
+static void *bump_alloc_back(struct heap *heap, size_t bytes, size_t align)
+{
+	return alloc((struct bump *)heap, bytes, align, take_back);
 }
 
 static const struct bump_region *region_of(const struct bump *bump, const void *block)
 {
 	const struct bump_region *region = bump->region;
 
-	while (region && ((uintptr_t)block <= region_start(region) || (uintptr_t)block >= region->end))
+	while (region && ((uintptr_t)block <= region_start(region) || (uintptr_t)block >= region_end(region)))
 		region = region->older;
 	return region;
 }
@@ -160,6 +180,100 @@ static void bump_free(struct heap *heap, void *block)
 		empty(bump);
 }
 
+// The same for a block of the other end.
+static void free_back(struct bump *bump, struct bump_region *region, struct bump_piece *piece)
+{
+	if (piece_is(piece, BUMP_DEAD))
+		port_panic("bump: double free", (uintptr_t)(piece + 1));
+	if (!piece_is(piece, BUMP_LIVE))
+		port_panic("bump: foreign pointer, not the start of a block", (uintptr_t)(piece + 1));
+	piece->cookie = bump_cookie(piece, BUMP_DEAD);
+	while (region->back && piece_is(piece = (struct bump_piece *)region->end, BUMP_DEAD)) {
+		region->end += piece_bytes(piece);
+		region->back -= piece_bytes(piece);
+	}
+	if (--bump->live == 0)
+		empty(bump);
+}
+
+static void free_either(struct heap *heap, void *block)
+{
+	struct bump *bump = (struct bump *)heap;
+	struct bump_region *region = (struct bump_region *)(uintptr_t)region_of(bump, block);
+
+	if (region && (uintptr_t)block > region->end && (uintptr_t)block % HEAP_ALIGN == 0)
+		free_back(bump, region, piece_of(block));
+	else
+		bump_free(heap, block);
+}
+
+// ---- marks
+
+struct bump_mark bump_mark(struct heap *heap)
+{
+	struct bump *bump = (struct bump *)heap;
+	struct bump_mark mark = { NULL, 0 };
+
+	lock_acquire(&heap->lock);
+	uint64_t *serial = bump_alloc(heap, sizeof *serial, HEAP_ALIGN);
+	if (serial) {
+		mark = (struct bump_mark){ piece_of(serial), ++bump->marks };
+		mark.piece->cookie = bump_cookie(mark.piece, BUMP_MARK);
+		*serial = mark.serial;
+	}
+	lock_release(&heap->lock);
+	return mark;
+}
+
+// The region in which the mark stands; panics when it does not.
+static struct bump_region *region_with(const struct bump *bump, struct bump_mark mark)
+{
+	struct bump_region *region = (struct bump_region *)(uintptr_t)region_of(bump, mark.piece + 1);
+
+	if (!region || (uintptr_t)mark.piece % HEAP_ALIGN)
+		port_panic("bump_release: foreign mark", (uintptr_t)mark.piece);
+	if (!piece_is(mark.piece, BUMP_MARK) || *(uint64_t *)(mark.piece + 1) != mark.serial)
+		port_panic("bump_release: the mark does not stand any more", (uintptr_t)mark.piece);
+	return region;
+}
+
+// Pops pieces of any state, down to `to`, which is popped as well; NULL: all.
+static void pop_until(struct bump *bump, struct bump_region *region, const struct bump_piece *to)
+{
+	for (const struct bump_piece *piece = NULL; region->last && (!to || piece != to);) {
+		piece = region->last;
+		bump->live -= !piece_is(piece, BUMP_DEAD);
+		pop_piece(region);
+	}
+}
+
+void bump_release(struct heap *heap, struct bump_mark mark)
+{
+	struct bump *bump = (struct bump *)heap;
+
+	lock_acquire(&heap->lock);
+	struct bump_region *region = region_with(bump, mark), **link = &bump->region;
+	while (*link != region) {
+		struct bump_region *newer = *link;
+
+		pop_until(bump, newer, NULL);
+		if (newer->back) { // its blocks stay
+			link = &newer->older;
+			continue;
+		}
+		*link = newer->older;
+		port_release(newer, newer->end - (uintptr_t)newer);
+	}
+	pop_until(bump, region, mark.piece);
+	while (region->last && piece_is(region->last, BUMP_DEAD))
+		pop_piece(region);
+	if (bump->live == 0)
+		empty(bump);
+	lock_release(&heap->lock);
+}
+
+// ---- the rest
+
 static size_t bump_usable(const struct heap *heap, const void *block)
 {
 	(void)heap;
@@ -180,68 +294,12 @@ static bool bump_resize(struct heap *heap, void *block, size_t bytes)
 	return true;
 }
 
-static struct verdict check_region(const struct bump_region *region, size_t *live)
-{
-	uintptr_t at = region_start(region);
-	uint32_t below = 0;
-
-	HOLDS("B1", region->next >= at && region->next <= region->end && region->next % HEAP_ALIGN == 0, region);
-	HOLDS("B1", !region->last || ((uintptr_t)region->last >= at && (uintptr_t)region->last < region->next), region);
-	while (at < region->next) {
-		const struct bump_piece *piece = (const struct bump_piece *)at;
-
-		HOLDS("B2", piece->units > 0 && piece_bytes(piece) <= region->next - at, at);
-		HOLDS("B3", piece->below == below, at);
-		HOLDS("B4", piece->cookie == bump_cookie(piece, BUMP_LIVE) || piece->cookie == bump_cookie(piece, BUMP_DEAD), at);
-		*live += piece->cookie == bump_cookie(piece, BUMP_LIVE);
-		HOLDS("B6", at + piece_bytes(piece) < region->next || piece == region->last, at);
-		below = piece->units;
-		at += piece_bytes(piece);
-	}
-	HOLDS("B6", region->next > region_start(region) || !region->last, region);
-	HOLDS("B6", !region->last || region->last->cookie == bump_cookie(region->last, BUMP_LIVE), region->last);
-	return ALL_HOLD;
-}
-
-static struct verdict bump_check(const struct heap *heap)
-{
-	const struct bump *bump = (const struct bump *)heap;
-	size_t live = 0;
-
-	for (const struct bump_region *region = bump->region; region; region = region->older) {
-		struct verdict verdict = check_region(region, &live);
-
-		if (verdict.broken)
-			return verdict;
-	}
-	HOLDS("B5", live == bump->live, bump);
-	return ALL_HOLD;
-}
-
-static void bump_walk(const struct heap *heap, heap_visitor *visit, void *context)
-{
-	const struct bump *bump = (const struct bump *)heap;
-
-	for (const struct bump_region *region = bump->region; region; region = region->older) {
-		uintptr_t at = region_start(region);
-
-		for (; at < region->next; at += piece_bytes((struct bump_piece *)at)) {
-			struct bump_piece *piece = (struct bump_piece *)at;
-
-			if (!visit(context, piece + 1, piece_bytes(piece) - sizeof *piece, piece->cookie == bump_cookie(piece, BUMP_LIVE)))
-				return;
-		}
-		if (region == bump->region && region->end - at > sizeof(struct bump_piece))
-			if (!visit(context, (struct bump_piece *)at + 1, region->end - at - sizeof(struct bump_piece), false))
-				return;
-	}
-}
-
 const struct heap_ops heap_bump = {
 	.name = "bump",
 	.create = bump_create,
 	.alloc = bump_alloc,
-	.free = bump_free,
+	.alloc_back = bump_alloc_back,
+	.free = free_either,
 	.usable = bump_usable,
 	.resize = bump_resize,
 	.check = bump_check,

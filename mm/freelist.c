@@ -23,36 +23,9 @@
 #define PAGE     ((size_t)4096)
 #define GROW_MIN ((size_t)64 << 10)
 
-static struct block *block_of(const void *payload)
-{
-	return (struct block *)(uintptr_t)payload - 1;
-}
-
-static void mark_used(const struct freelist *list, struct block *block, size_t bytes)
-{
-	block->bytes = bytes | FREELIST_USED;
-	block->cookie = block_cookie(list, block);
-}
-
-static bool touch(const struct block *lower, const struct block *upper)
-{
-	return lower && upper && block_end(lower) == (uintptr_t)upper;
-}
-
 static bool better(enum policy policy, const struct block *one, const struct block *other)
 {
 	return policy == BEST_FIT ? one->bytes < other->bytes : one->bytes > other->bytes;
-}
-
-// The free block that holds a link, NULL when the link is the list's head.
-static struct block *holder(struct freelist *list, struct block **link)
-{
-	return link == &list->first ? NULL : (struct block *)((uintptr_t)link - offsetof(struct block, next));
-}
-
-static struct block **after_rover(struct freelist *list)
-{
-	return list->rover ? &list->rover->next : &list->first;
 }
 
 // The link to the first free block above an address.
@@ -258,9 +231,7 @@ static void list_trim(struct heap *heap)
 		if (!piece.reserved || !cut(list, &piece))
 			continue;
 		list->total -= piece.end - piece.start;
-		list->pieces--;
-		for (unsigned j = i; j < list->pieces; j++)
-			list->piece[j] = list->piece[j + 1];
+		__builtin_memmove(&list->piece[i], &list->piece[i + 1], (--list->pieces - i) * sizeof piece);
 		port_release((void *)piece.start, piece.end - piece.start);
 	}
 }

@@ -60,6 +60,33 @@ static inline bool block_is_used(const struct freelist *list, const struct block
 	return (block->bytes & FREELIST_USED) && block->cookie == block_cookie(list, block);
 }
 
+static inline struct block *block_of(const void *payload)
+{
+	return (struct block *)(uintptr_t)payload - 1;
+}
+
+static inline void mark_used(const struct freelist *list, struct block *block, size_t bytes)
+{
+	block->bytes = bytes | FREELIST_USED;
+	block->cookie = block_cookie(list, block);
+}
+
+static inline bool touch(const struct block *lower, const struct block *upper)
+{
+	return lower && upper && block_end(lower) == (uintptr_t)upper;
+}
+
+// The free block that holds a link, NULL when the link is the list's head.
+static inline struct block *holder(struct freelist *list, struct block **link)
+{
+	return link == &list->first ? NULL : (struct block *)((uintptr_t)link - offsetof(struct block, next));
+}
+
+static inline struct block **after_rover(struct freelist *list)
+{
+	return list->rover ? &list->rover->next : &list->first;
+}
+
 // The piece that an address lies in, NULL when it is in none.
 static inline const struct piece *piece_with(const struct freelist *list, uintptr_t address)
 {

@@ -169,7 +169,9 @@ struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes)
 	return heap;
 }
 
-void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *caller)
+typedef void *allocator(struct heap *heap, size_t bytes, size_t align);
+
+static void *alloc_by(allocator *alloc, struct heap *heap, size_t bytes, size_t align, const void *caller)
 {
 	size_t around = heap_around(align);
 
@@ -178,7 +180,7 @@ void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *
 	if (bytes == 0 || bytes > SIZE_MAX - around)
 		return NULL;
 	enter_for(heap, caller);
-	void *block = heap->ops->alloc(heap, bytes + around, align < HEAP_ALIGN ? HEAP_ALIGN : align);
+	void *block = alloc(heap, bytes + around, align < HEAP_ALIGN ? HEAP_ALIGN : align);
 	heap_leave(heap);
 	if (!MM_CHECK && block)
 		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
@@ -188,6 +190,11 @@ void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *
 	__builtin_memset(block, FRESH, bytes);
 	observe(true, heap, block, bytes, caller);
 	return block;
+}
+
+void *heap_alloc_for(struct heap *heap, size_t bytes, size_t align, const void *caller)
+{
+	return alloc_by(heap->ops->alloc, heap, bytes, align, caller);
 }
 
 void heap_free_for(struct heap *heap, void *block, const void *caller)
@@ -261,6 +268,13 @@ void *heap_alloc(struct heap *heap, size_t bytes)
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t align)
 {
 	return heap_alloc_for(heap, bytes, align, __builtin_return_address(0));
+}
+
+void *heap_alloc_back(struct heap *heap, size_t bytes)
+{
+	const struct heap_ops *ops = heap->ops;
+
+	return alloc_by(ops->alloc_back ? ops->alloc_back : ops->alloc, heap, bytes, HEAP_ALIGN, __builtin_return_address(0));
 }
 
 void *heap_alloc_zeroed(struct heap *heap, size_t count, size_t bytes)

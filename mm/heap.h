@@ -31,6 +31,8 @@ struct heap_ops {
 	struct heap *(*create)(void *arena, size_t bytes);
 	// bytes > 0; align: a power of two >= HEAP_ALIGN. NULL when there is no memory.
 	void *(*alloc)(struct heap *heap, size_t bytes, size_t align);
+	// The same for a block that will stay: away from the others. NULL op: alloc.
+	void *(*alloc_back)(struct heap *heap, size_t bytes, size_t align);
 	// block: one that alloc returned. Panics, naming the rule, on what it can tell is not.
 	void (*free)(struct heap *heap, void *block);
 	// Bytes that may be used in the block, >= those asked for.
@@ -46,7 +48,7 @@ struct heap_ops {
 };
 
 extern const struct heap_ops heap_bump, heap_first_fit, heap_next_fit, heap_best_fit, heap_worst_fit, heap_slab, heap_segregated,
-	heap_fixed, heap_buddy, heap_guard, heap_guard_pages;
+	heap_fixed, heap_buddy, heap_guard, heap_guard_pages, heap_lazy_fit, heap_bitmap_fit;
 
 // All heaps, ended by NULL, by name: "slab" and so on. The list is in kmalloc.c: a program that names its heap's ops itself (as user/
 // does with &heap_first_fit) links heap.c and that heap alone.
@@ -57,6 +59,7 @@ struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes) 
 void *heap_alloc(struct heap *heap, size_t bytes) __attribute__((warn_unused_result, malloc));              // bytes == 0: NULL
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t align) __attribute__((warn_unused_result, malloc));
 void *heap_alloc_zeroed(struct heap *heap, size_t count, size_t bytes) __attribute__((warn_unused_result, malloc)); // overflow: NULL
+void *heap_alloc_back(struct heap *heap, size_t bytes) __attribute__((warn_unused_result, malloc)); // it will stay: from the other end
 // The old block stays as it is on failure. NULL block: alloc. bytes == 0: free, returns NULL.
 void *heap_realloc(struct heap *heap, void *block, size_t bytes) __attribute__((warn_unused_result));
 void heap_free(struct heap *heap, void *block); // NULL is allowed

@@ -13,7 +13,8 @@
 
 const struct heap_ops *const HEAPS[] = {
 	&heap_slab,       &heap_first_fit, &heap_next_fit, &heap_best_fit, &heap_worst_fit, &heap_bump,
-	&heap_segregated, &heap_fixed,     &heap_buddy,    &heap_guard,    &heap_guard_pages, NULL,
+	&heap_segregated, &heap_fixed,     &heap_buddy,    &heap_lazy_fit, &heap_bitmap_fit, &heap_guard,
+	&heap_guard_pages, NULL,
 };
 
 // The kernel's heap. At level 0 kmalloc and kfree jump straight into an allocator that locks by itself, else through the entry.

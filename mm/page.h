@@ -23,6 +23,7 @@ enum page_use {
 	PAGE_FREE,      // head of a free block (engine's)
 	PAGE_FREE_TAIL, // inside a free block
 	PAGE_CACHED,    // in a per-CPU cache
+	PAGE_WAITING,   // in a free block that its engine has not merged yet
 	PAGE_UNMANAGED, // not RAM, or reserved before page_init
 };
 
@@ -46,7 +47,7 @@ struct page { // one per page frame: 12 bytes
 };
 
 struct page_config {
-	const char *engine;  // "buddy", "bitmap", "stack"; NULL: buddy
+	const char *engine;  // "buddy", "buddy_lazy", "bitmap", "stack"; NULL: buddy
 	pa_t dma_limit;      // pages below it are the DMA zone
 	unsigned cpus;       // CPUs that will call, 1 .. PORT_MAX_CPUS
 	size_t reserve;      // pages a zone keeps for PAGE_ATOMIC

@@ -110,7 +110,7 @@ static struct verdict check_zone(const struct zone *zone, size_t *cached)
 		tails += (1u << page_at(frame)->order) - 1;
 	}
 	HOLDS("P3", tails == count[PAGE_USED_TAIL], zone);
-	HOLDS("P2", zone->free == count[PAGE_FREE] + count[PAGE_FREE_TAIL], &zone->free);
+	HOLDS("P2", zone->free == count[PAGE_FREE] + count[PAGE_FREE_TAIL] + count[PAGE_WAITING], &zone->free);
 	HOLDS("P7", zone->total == zone->end - zone->first - count[PAGE_UNMANAGED], &zone->total);
 	*cached += count[PAGE_CACHED];
 	return zone->total ? page_state.engine->check(zone) : ALL_HOLD;

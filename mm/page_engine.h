@@ -4,7 +4,7 @@
 //              |
 //     struct zone (lock, counts)     page_zone.c    DMA | normal; caches filled and flushed
 //              |
-//     struct page_engine             take, give     page_stack.c | page_bitmap.c | page_buddy.c
+//     struct page_engine             take, give     page_stack.c | page_bitmap.c | page_buddy.c <- page_buddy_lazy.c
 //
 // To add an engine: a file like page_stack.c, and its name in PAGE_ENGINES (page_init.c).
 #pragma once
@@ -23,13 +23,14 @@ struct page_engine {
 	// For a batch of single pages: a block of any order up to *order, which it sets, without breaking a larger one if it can.
 	// The zone has a free frame.
 	uint32_t (*take_any)(struct zone *zone, unsigned *order);
-	// Takes the block back and marks its records PAGE_FREE and PAGE_FREE_TAIL. The entry has checked that it is one.
+	// Takes the block back and marks its records PAGE_FREE and PAGE_FREE_TAIL, or PAGE_WAITING. The entry has checked that it is one.
 	void (*give)(struct zone *zone, uint32_t frame, unsigned order);
 	void (*count)(const struct zone *zone, size_t blocks[PAGE_MAX_ORDER + 1]); // free blocks of each order
 	struct verdict (*check)(const struct zone *zone);
 };
 
-extern const struct page_engine page_stack, page_bitmap, page_buddy;
+extern const struct page_engine page_stack, page_bitmap, page_buddy, page_buddy_lazy;
+extern const struct page_engine *const PAGE_ENGINES[]; // all, ended by NULL; the first is the default
 
 // ---- doubly linked lists through the records of free frames; *head is the first frame or FRAME_NONE
 

@@ -17,16 +17,16 @@
 // Weakness: up to 2 * 2^PAGE_MAX_ORDER records are wasted for a span.
 #include "page_engine.h"
 
-static const struct page_engine *const PAGE_ENGINES[] = { &page_buddy, &page_bitmap, &page_stack };
+const struct page_engine *const PAGE_ENGINES[] = { &page_buddy, &page_buddy_lazy, &page_bitmap, &page_stack, NULL };
 
 static const struct page_engine *engine_named(const char *name)
 {
 	if (!name)
 		return PAGE_ENGINES[0];
-	for (unsigned i = 0; i < sizeof PAGE_ENGINES / sizeof *PAGE_ENGINES; i++)
-		if (__builtin_strcmp(PAGE_ENGINES[i]->name, name) == 0)
-			return PAGE_ENGINES[i];
-	return NULL;
+	const struct page_engine *const *engine = PAGE_ENGINES;
+	while (*engine && __builtin_strcmp((*engine)->name, name) != 0)
+		engine++;
+	return *engine;
 }
 
 // The next free range in whole pages below the limit, [*first, *last); page 0 is left out, its address means "none".

@@ -30,6 +30,14 @@ def allocator(argument, name):
         expect_that("hello" in m.sh("echo hello | cat"), m.tail())
 
 
+@test(cases=HEAPS)
+def address_sanitizer_knows_whose_memory_it_is(name):
+    """An allocator writes into blocks that are dead to all others: Makefile's ALLOCATORS has to name its files."""
+    with Machine(variant=("SAN=address",), append=f"heap={name}") as m:
+        m.boot()
+        expect_that("hello" in m.sh("echo hello | cat"), m.tail())
+
+
 @test()
 def unknown_boot_argument_is_reported():
     with Machine(append="wibble=3 quiet wobble") as m:

@@ -61,7 +61,7 @@ static void start_pages(void)
 	if (page_init(&memblock, &config))
 		return;
 	if (config.engine) {
-		kprintf("pages=%s: there is no such page engine; there are buddy, bitmap, stack; taking buddy\n", config.engine);
+		kprintf("pages=%s: no such page engine; there are buddy, buddy_lazy, bitmap, stack; taking buddy\n", config.engine);
 		config.engine = NULL;
 		if (page_init(&memblock, &config))
 			return;

@@ -206,7 +206,7 @@ void frames_give(uint32_t frame, unsigned order)
 static const char *said_of(const struct page *page)
 {
 	static const char *const uses[] = { "PAGE_USED", "PAGE_USED_TAIL", "PAGE_FREE",
-					    "PAGE_FREE_TAIL", "PAGE_CACHED", "PAGE_UNMANAGED" };
+					    "PAGE_FREE_TAIL", "PAGE_CACHED", "PAGE_WAITING", "PAGE_UNMANAGED" };
 	const char *use = page->use < sizeof uses / sizeof *uses ? uses[page->use] : "no use at all";
 	return page->use == PAGE_FREE ? SAY("%s of order %u", use, page->order) : use;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../page.h"
+#include "../page_engine.h"
 #include "test.h"
 
 #define ROUNDS 200000u
@@ -80,17 +80,18 @@ static void threads(unsigned count)
 
 int main(void)
 {
-	static const char *const engines[] = { "buddy", "bitmap", "stack" };
-	for (unsigned e = 0; e < 3; e++) {
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		const struct page_engine *engine = PAGE_ENGINES[e];
 		for (uint64_t mib = 64; mib <= 4096; mib *= 8) {
 			double start = seconds();
-			boot(engines[e], mib << 20);
-			printf("%s, %4llu MiB: page_init %.2f ms, %.2f bytes a page", engines[e], (unsigned long long)mib,
+			boot(engine->name, mib << 20);
+			printf("%s, %4llu MiB: page_init %.2f ms, %.2f bytes a page", engine->name, (unsigned long long)mib,
 			       (seconds() - start) * 1e3, (double)page_metadata_bytes() / (double)page_total_count());
 			start = seconds();
 			few(0);
 			printf("; few %.1f ns a pair", (seconds() - start) * 1e9 / ROUNDS);
-			for (unsigned order = 0; order <= (e == 2 ? 0u : 3u); order += 3) { // a stack takes very long to find blocks
+			unsigned most = engine == &page_stack ? 0 : 3; // a stack takes very long to find blocks
+			for (unsigned order = 0; order <= most; order += 3) {
 				start = seconds();
 				size_t count = many(order);
 				printf(", many of order %u %.1f ns", order, (seconds() - start) * 1e9 / (double)count);

@@ -117,7 +117,7 @@ static void step_alloc(struct model *model)
 
 	if (model->count == LIVE_MAX)
 		return;
-	switch (draw(4)) {
+	switch (draw(5)) {
 	case 0:
 		align = (size_t)1 << draw(13);
 		block = heap_alloc_aligned(model->heap, bytes, align);
@@ -127,6 +127,9 @@ static void step_alloc(struct model *model)
 		bytes *= 3;
 		if (block)
 			heap_model_expect_bytes(block, bytes, 0);
+		break;
+	case 2:
+		block = heap_alloc_back(model->heap, bytes);
 		break;
 	default:
 		block = heap_alloc(model->heap, bytes);

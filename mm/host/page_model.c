@@ -8,7 +8,6 @@ static uint16_t shadow[PAGES];
 static uint64_t ours[16384]; // the pages under management, rising; page_model.total of them
 struct page_model page_model;
 
-const char *const MODEL_ENGINES[3] = { "buddy", "bitmap", "stack" };
 const char *const MODEL_FLAGS[8] = { "0", "PAGE_ZERO", "PAGE_ATOMIC", "PAGE_ZERO|PAGE_ATOMIC", "PAGE_DMA", "PAGE_ZERO|PAGE_DMA",
 				     "PAGE_ATOMIC|PAGE_DMA", "PAGE_ZERO|PAGE_ATOMIC|PAGE_DMA" };
 

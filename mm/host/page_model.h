@@ -20,7 +20,6 @@ struct machine {
 };
 extern const struct machine MODEL_MACHINES[];
 extern const unsigned MODEL_MACHINE_COUNT;
-extern const char *const MODEL_ENGINES[3];
 extern const char *const MODEL_FLAGS[8]; // names of what page_alloc takes
 
 struct model_block {

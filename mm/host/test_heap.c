@@ -1,6 +1,5 @@
 // test_heap.c: the model over every member of HEAPS; then what the entry and single heaps promise on their own.
 
-#include "../bump.h"
 #include "../fault.h"
 #include "../freelist.h"
 #include "../page.h"
@@ -299,29 +298,7 @@ TEST(freelist_gives_regions_back)
 	EXPECT_EQ(((struct freelist *)heap)->pieces, 1);
 }
 
-TEST(bump_takes_back_the_last)
-{
-	heap_model_machine(32);
-	struct heap *heap = heap_create(&heap_bump, heap_model_arena(), HEAP_MODEL_ARENA);
-	char *keep = heap_alloc(heap, 24), *one = heap_alloc(heap, 100), *two = heap_alloc(heap, 200), *three = heap_alloc(heap, 300);
-
-	heap_free(heap, three);
-	EXPECT(heap_alloc(heap, 40) == (void *)three); // the last block's place at once
-	heap_free(heap, one);
-	heap_free(heap, three);
-	heap_free(heap, two); // and the dead ones below with it
-	EXPECT(heap_alloc(heap, 500) == (void *)one);
-	heap_free(heap, one);
-	heap_free(heap, keep);
-	EXPECT(((struct bump *)heap)->live == 0 && ((struct bump *)heap)->region->last == NULL);
-}
-
 // ---- each invariant, broken on purpose ----
-
-static struct block *block_of(void *payload) // of the free list
-{
-	return (struct block *)heap_model_inner(payload) - 1;
-}
 
 static struct freelist *some_freelist(void *block[4])
 {
@@ -341,7 +318,8 @@ TEST(freelist_invariants)
 	void *block[4];
 	struct freelist *list = some_freelist(block);
 	struct heap *heap = &list->heap;
-	struct block *low = block_of(block[0]), *used = block_of(block[1]), *high = block_of(block[2]);
+	struct block *low = block_of(heap_model_inner(block[0])), *used = block_of(heap_model_inner(block[1]));
+	struct block *high = block_of(heap_model_inner(block[2]));
 
 	BREAK("F1", list->total, list->total + 16);
 	BREAK("F1", list->piece[0].end, list->piece[0].start);
@@ -360,27 +338,6 @@ TEST(freelist_invariants)
 	end->bytes = 64;
 	end->next = tail;
 	EXPECT_VERDICT(heap_check(heap), "F4");
-}
-
-TEST(bump_invariants)
-{
-	heap_model_machine(32);
-	struct heap *heap = heap_create(&heap_bump, heap_model_arena(), HEAP_MODEL_ARENA);
-	struct bump *bump = (struct bump *)heap;
-	struct bump_piece *piece = NULL;
-
-	for (unsigned i = 0; i < 3; i++) {
-		EXPECT(heap_alloc(heap, 64));
-		if (i == 1)
-			piece = bump->region->last;
-	}
-	BREAK("B1", bump->region->next, bump->region->end + 16);
-	BREAK("B2", piece->units, 0);
-	BREAK("B2", piece->units, 1000);
-	BREAK("B3", piece->below, 1);
-	BREAK("B4", piece->cookie, 0);
-	BREAK("B5", bump->live, 2);
-	BREAK("B6", bump->region->last, piece);
 }
 
 static bool walk_odd(void *context, heap_visitor *visit, void *visitor_context)

@@ -29,6 +29,11 @@ TEST(page_model_buddy)
 	run_model("buddy", STEPS);
 }
 
+TEST(page_model_buddy_lazy)
+{
+	run_model("buddy_lazy", STEPS);
+}
+
 TEST(page_model_bitmap)
 {
 	run_model("bitmap", STEPS);
@@ -53,10 +58,10 @@ static void exhaust(const char *engine, const struct machine *machine, unsigned 
 
 TEST(page_exhaustion)
 {
-	for (unsigned e = 0; e < 3; e++)
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++)
 		for (unsigned m = 0; m < MODEL_MACHINE_COUNT; m++)
 			for (unsigned order = 0; order <= PAGE_MAX_ORDER; order += 1 + order / 3)
-				exhaust(MODEL_ENGINES[e], &MODEL_MACHINES[m], order);
+				exhaust(PAGE_ENGINES[e]->name, &MODEL_MACHINES[m], order);
 }
 
 // ---- caches
@@ -64,8 +69,8 @@ TEST(page_exhaustion)
 // A page that lies in another CPU's cache is found before memory is refused.
 TEST(page_caches_are_searched_before_memory_is_refused)
 {
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[1], 4, 0, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &MODEL_MACHINES[1], 4, 0, random_below);
 		unsigned hidden = page_model_alloc(0, 0);
 		while (page_model_alloc(0, 0) < MODEL_BLOCKS)
 			;
@@ -80,8 +85,8 @@ TEST(page_caches_are_searched_before_memory_is_refused)
 // Pages that lie in caches join into a large block when one is needed.
 TEST(page_caches_give_way_to_a_large_block)
 {
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[2], 2, 0, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &MODEL_MACHINES[2], 2, 0, random_below);
 		for (unsigned cpu = 0; cpu < 2; cpu++) {
 			host_cpu(cpu);
 			page_model_free(page_model_alloc(0, 0)); // leaves a batch in the cache
@@ -121,8 +126,8 @@ TEST(page_fast_path_takes_no_lock)
 
 TEST(page_normal_memory_goes_first)
 {
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[0], 1, 0, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &MODEL_MACHINES[0], 1, 0, random_below);
 		struct page_zone_report report[PAGE_ZONES];
 		EXPECT_EQ(page_report(report), 2);
 		for (size_t i = 0; i < report[1].total; i++)
@@ -136,8 +141,8 @@ TEST(page_normal_memory_goes_first)
 
 TEST(page_reserve_is_for_atomic_and_fills_first)
 {
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[1], 2, 8, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &MODEL_MACHINES[1], 2, 8, random_below);
 		while (page_model_alloc(0, PAGE_KERNEL) < MODEL_BLOCKS)
 			;
 		EXPECT_EQ(page_free_count(), 8);
@@ -200,12 +205,13 @@ static size_t touched_pages(uint64_t start, uint64_t bytes)
 
 TEST(page_init_touches_no_free_page_and_needs_16_bytes_a_page)
 {
-	for (unsigned e = 0; e < 3 && MM_CHECK == 0; e++) { // free pages are poisoned when MM_CHECK > 0
+	for (unsigned e = 0; PAGE_ENGINES[e] && MM_CHECK == 0; e++) { // free pages are poisoned when MM_CHECK > 0
 		static struct memblock mb;
 		mb = (struct memblock){ 0 };
 		host_reset();
 		host_ram(0x80000000, 64 << 20, &mb);
-		struct page_config config = { .engine = MODEL_ENGINES[e], .dma_limit = PA(0x81000000), .cpus = PORT_MAX_CPUS, .reserve = 64 };
+		struct page_config config = { .engine = PAGE_ENGINES[e]->name, .dma_limit = PA(0x81000000), .cpus = PORT_MAX_CPUS,
+			.reserve = 64 };
 		EXPECT(page_init(&mb, &config));
 		size_t tables = (64 << 20) / 4096 - page_total_count();
 		EXPECT(touched_pages(0x80000000, 64 << 20) <= tables);
@@ -217,12 +223,12 @@ TEST(page_init_touches_no_free_page_and_needs_16_bytes_a_page)
 TEST(page_many_spans)
 {
 	static struct memblock mb;
-	for (unsigned e = 0; e < 3; e++) {
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
 		mb = (struct memblock){ 0 };
 		host_reset();
 		for (uint64_t i = 0; i < PAGE_SPANS + 3; i++) // the last span takes in three holes
 			host_ram(0x80000000 + i * 0x4000000, 0x200000, &mb);
-		struct page_config config = { .engine = MODEL_ENGINES[e], .dma_limit = PA(0x88000000), .cpus = 1, .reserve = 0 };
+		struct page_config config = { .engine = PAGE_ENGINES[e]->name, .dma_limit = PA(0x88000000), .cpus = 1, .reserve = 0 };
 		EXPECT(page_init(&mb, &config));
 		EXPECT_VERDICT(page_check(), NULL);
 		size_t total = page_free_count(), got = 0;
@@ -275,8 +281,8 @@ static void make_mistakes(const char *engine)
 
 TEST(page_mistakes_panic_with_the_rule)
 {
-	for (unsigned e = 0; e < 3; e++)
-		make_mistakes(MODEL_ENGINES[e]);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++)
+		make_mistakes(PAGE_ENGINES[e]->name);
 }
 
 TEST(page_references)
@@ -338,6 +344,6 @@ static void write_after_free(const char *engine)
 
 TEST(page_poison_finds_a_write_after_free)
 {
-	for (unsigned e = 0; e < 3 && MM_CHECK >= 1; e++)
-		write_after_free(MODEL_ENGINES[e]);
+	for (unsigned e = 0; PAGE_ENGINES[e] && MM_CHECK >= 1; e++)
+		write_after_free(PAGE_ENGINES[e]->name);
 }

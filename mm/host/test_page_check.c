@@ -19,8 +19,8 @@ static uint32_t frame_at(pa_t page)
 
 TEST(page_check_entry)
 {
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[5], 2, 0, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &MODEL_MACHINES[5], 2, 0, random_below);
 		struct zone *zone = page_state.cached;
 		pa_t block = page_alloc(2, 0), page = page_alloc(0, 0);
 		struct cache *cache = &page_state.caches[0];
@@ -115,6 +115,67 @@ TEST(page_check_buddy_lost)
 	page_state.cached->free++;
 	page_at(used)->use = PAGE_FREE_TAIL; // free, but on no list
 	EXPECT_VERDICT(page_check(), "PB5");
+}
+
+// Two blocks of each of two orders wait.
+TEST(page_check_buddy_lazy)
+{
+	pa_t page[12];
+	page_model_start("buddy_lazy", &MODEL_MACHINES[2], 1, 0, random_below);
+	for (unsigned i = 0; i < 12; i++)
+		page[i] = page_alloc(1 + i % 2, PAGE_DMA);
+	for (unsigned i = 0; i < 4; i++)
+		page_free(page[i]);
+	struct zone *zone = page_state.cached;
+	struct { // what follows page_buddy's state
+		uint32_t waiting[PAGE_MAX_ORDER + 1], count[PAGE_MAX_ORDER + 1], live[PAGE_MAX_ORDER + 1];
+	} *lazy = (void *)((char *)zone->state + page_buddy.bytes(zone->end - zone->first));
+	EXPECT(lazy->count[1] == 2 && lazy->count[2] == 2 && lazy->live[1] == 4);
+	struct page *first = page_at(lazy->waiting[1]), *second = page_at(first->next), *used = page_of(page[11]);
+	EXPECT(first->use == PAGE_WAITING && first[1].use == PAGE_WAITING);
+
+	BREAK(lazy->waiting[1], zone->end, "PL1");
+	BREAK(lazy->waiting[1], lazy->waiting[2], "PL1");
+	BREAK(first->order, 2, "PL1");
+	BREAK(first->next, frame_of(first), "PL2"); // a circle
+	BREAK(first->next, FRAME_NONE, "PL2");
+	BREAK(second->previous, 7, "PL2");
+	BREAK(lazy->count[1], 1, "PL2");
+	BREAK(lazy->live[1], 1, "PL3");
+	BREAK(lazy->live[1], 5, "PL5");
+	zone->free += 4; // a block is neither in use nor on a list
+	for (unsigned i = 0; i < 4; i++)
+		used[i].use = PAGE_WAITING;
+	EXPECT_VERDICT(page_check(), "PL4");
+}
+
+// A block that comes back is the next one taken, as it is, while no more wait than are in use; all are merged when nothing else fits.
+TEST(page_buddy_lazy_merges_when_it_must)
+{
+	static pa_t page[512];
+	page_model_start("buddy_lazy", &MODEL_MACHINES[2], 1, 0, random_below);
+	struct page_zone_report report[PAGE_ZONES];
+	for (unsigned i = 0; i < 256; i++)
+		page[i] = page_alloc(1, PAGE_DMA); // the whole machine's 512 pages, but for the tables
+	unsigned count = 0;
+	while (count < 256 && !pa_is_none(page[count]))
+		count++;
+	for (unsigned i = 0; i < count / 2; i++)
+		page_free(page[i]);
+	page_report(report);
+	EXPECT(report[0].blocks[1] >= count / 2 && report[0].blocks[2] == 0);
+	pa_t again = page_alloc(1, PAGE_DMA);
+	EXPECT(again.raw == page[count / 2 - 1].raw);
+	page_free(again);
+	page[0] = page_alloc(4, PAGE_DMA); // out of merged ones
+	EXPECT(!pa_is_none(page[0]));
+	page_report(report);
+	EXPECT(report[0].blocks[1] < 4);
+	for (unsigned i = count / 2; i < count; i++)
+		page_free(page[i]);
+	page_report(report);
+	EXPECT(report[0].blocks[1] < 4); // none is in use, so none waits
+	EXPECT_VERDICT(page_check(), NULL);
 }
 
 TEST(page_check_stack)

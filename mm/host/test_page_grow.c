@@ -1,5 +1,5 @@
 // test_page_grow.c: memory that comes after page_init: every engine takes it over, up to the limit and no further.
-#include "../page.h"
+#include "../page_engine.h"
 #include "page_model.h"
 
 #define START ((uint64_t)0x80000000)
@@ -43,9 +43,9 @@ static void start(const char *engine, size_t reserve, bool limited)
 
 TEST(page_grow)
 {
-	for (unsigned e = 0; e < sizeof MODEL_ENGINES / sizeof *MODEL_ENGINES; e++) {
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
 		for (size_t reserve = 0; reserve <= 16; reserve += 16) {
-			start(MODEL_ENGINES[e], reserve, true);
+			start(PAGE_ENGINES[e]->name, reserve, true);
 			EXPECT_EQ(take_all(), 2 * 1024 - reserve);
 			EXPECT(page_grow(BLOCK));
 			EXPECT_VERDICT(page_check(), NULL);

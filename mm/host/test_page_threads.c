@@ -1,7 +1,7 @@
 // test_page_threads.c: physical pages on several CPUs at once: no page has two owners, and none is lost or refused.
 #include <pthread.h>
 
-#include "../page_state.h"
+#include "../page_engine.h"
 #include "page_model.h"
 
 #define THREADS 4u
@@ -72,8 +72,8 @@ static void run_threads(void *body(void *))
 TEST(page_threads_find_the_last_page)
 {
 	static const struct machine machine = { "170 pages and a DMA zone", { { 0x80000000, 0x800aa000 } }, { { 0 } }, 0x80020000 };
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &machine, THREADS, 0, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &machine, THREADS, 0, random_below);
 		memset(thread_owner, 0, sizeof thread_owner);
 		thread_quota = page_model.total / THREADS;
 		run_threads(hammer);
@@ -116,8 +116,8 @@ static void *mix(void *argument) // all orders, shared blocks, refusals
 TEST(page_threads_mix_orders)
 {
 	static const struct machine machine = { "512 pages", { { 0x80000000, 0x80200000 } }, { { 0 } }, 0x80080000 };
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &machine, THREADS, 4, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &machine, THREADS, 4, random_below);
 		memset(thread_owner, 0, sizeof thread_owner);
 		run_threads(mix);
 	}
@@ -180,8 +180,8 @@ static void *drain_or_own(void *argument) // CPU 0 empties the others' caches un
 
 TEST(page_threads_drain_while_owners_work)
 {
-	for (unsigned e = 0; e < 3; e++) {
-		page_model_start(MODEL_ENGINES[e], &MODEL_MACHINES[0], THREADS, 0, random_below);
+	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
+		page_model_start(PAGE_ENGINES[e]->name, &MODEL_MACHINES[0], THREADS, 0, random_below);
 		memset(thread_owner, 0, sizeof thread_owner);
 		owners = THREADS - 1;
 		run_threads(drain_or_own);
