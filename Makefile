@@ -7,7 +7,7 @@
 #   make labs          which labs there are              make lab LAB=03 DIR=folder   a tree to work in; there: make check, make grade,
 #                                                        make watch, make hint STEP=3.2; make release LAB=all DEST=folder: trees to hand out
 #
-# Knobs: SMP=2 MEM=128M APPEND='heap=best_fit quiet' QEMU_EXTRA='-d int' IMAGE=my.img CHECK=0|1|2 SAN=address|undefined V=1
+# Knobs: SMP=2 MEM=128M APPEND='heap=best_fit quiet' QEMU_EXTRA='-d int' IMAGE=my.img CHECK=0|1|2 SAN=address|undefined|thread V=1
 
 SMP        ?= 2
 MEM        ?= 128M
@@ -50,9 +50,11 @@ USER_FLAGS := $(RISCV)
 SAN_FLAGS_address := -DMM_SANITIZE -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=1 \
 	--param asan-instrumentation-with-call-threshold=0
 SAN_FLAGS_undefined := -fsanitize=undefined
+SAN_FLAGS_thread := -DSANITIZE_THREAD -fsanitize=thread --param=tsan-distinguish-volatile=1 --param=tsan-instrument-func-entry-exit=0 \
+	-Wno-tsan # a fence is told to the run time, which gcc's own does not understand: hence its warning
 ifneq ($(SAN),)
-ifeq ($(filter address undefined,$(SAN)),)
-$(error SAN=$(SAN): say address or undefined)
+ifeq ($(filter address undefined thread,$(SAN)),)
+$(error SAN=$(SAN): say address, undefined or thread)
 endif
 KERNEL_SAN := $(SAN_FLAGS_$(SAN))
 endif

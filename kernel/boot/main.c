@@ -19,6 +19,7 @@
 #include "kernel/machine/translation.h"
 #include "kernel/process/process.h"
 #include "kernel/sanitize/address.h"
+#include "kernel/sanitize/thread.h"
 #include "mm/heap.h"
 #include "mm/page.h"
 #include "mm/vmalloc.h"
@@ -106,8 +107,8 @@ static void start_memory(uint64_t tree)
 	bootargs_read(machine.bootargs);
 	boot_print("\nQuire: a teaching kernel around its memory manager\n");
 	cpu_number_others();
-	if (!address_sanitizer_init(&memblock))
-		panic("boot: no room for the address sanitizer's shadow");
+	if (!address_sanitizer_init(&memblock) || !thread_sanitizer_init(&memblock))
+		panic("boot: no room for the sanitizer's shadow");
 	start_pages();
 	must(kernel_map_init(&memblock.memory));
 	translation_init(bootargs.asids);

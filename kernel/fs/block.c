@@ -190,7 +190,7 @@ static bool trim_outer(struct inode *in)
 		leaves[last - 1] = 0;
 		buffer_release(b);
 		free_leaf(leaf);
-		in->disk.size = (uint32_t)(NDIRECT + last * LEAF) * BLOCK_BYTES;
+		inode_set_size(in, (uint32_t)(NDIRECT + last * LEAF) * BLOCK_BYTES);
 		return false;
 	}
 	if (b)
@@ -208,13 +208,13 @@ bool block_trim(struct inode *in)
 	if (!empty) {
 		trim_outer(in);
 		if (in->disk.size > size) // that leaf lay behind the end
-			in->disk.size = size;
+			inode_set_size(in, size);
 	} else {
 		free_listed(in->disk.addrs, NDIRECT);
 		if (in->disk.addrs[NDIRECT])
 			free_leaf(in->disk.addrs[NDIRECT]);
 		in->disk.addrs[NDIRECT] = 0;
-		in->disk.size = 0;
+		inode_set_size(in, 0);
 	}
 	return !inode_update(in) || empty;
 }

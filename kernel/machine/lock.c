@@ -15,8 +15,21 @@
 #include "kernel/machine/csr.h"
 #include "kernel/machine/panic.h"
 
-static void wait_until_free(struct lock *lock)
+// Others read the holder without the lock, to see whether it is they. (gcc 12 makes an atomic exchange of an atomic store on RISC-V.)
+static inline void set_holder(struct lock *lock, uint32_t holder)
 {
+	*(volatile uint32_t *)&lock->holder = holder;
+}
+
+static uint32_t holder_of(const struct lock *lock)
+{
+	return __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
+}
+
+static __attribute__((noinline)) void wait_until_free(struct lock *lock, uint32_t self)
+{
+	if (holder_of(lock) == self)
+		panic("lock \"%s\" is taken twice by CPU %d (rule L1)", lock->name, (int)self - 1);
 	while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
 		if (panic_begun)
 			panic_stop_here();
@@ -30,11 +43,9 @@ void lock_acquire(struct lock *lock)
 	__asm__ volatile("csrrci %0, sstatus, 2" : "=r"(before)::"memory");
 	struct cpu *cpu = this_cpu();
 	uint32_t self = (uint32_t)cpu->number + 1;
-	if (__builtin_expect(lock->holder == self, 0))
-		panic("lock \"%s\" is taken twice by CPU %lu (rule L1)", lock->name, cpu->number);
 	while (__builtin_expect(__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE) != 0, 0))
-		wait_until_free(lock);
-	lock->holder = self;
+		wait_until_free(lock, self);
+	set_holder(lock, self);
 	if (cpu->lock_depth++ == 0)
 		cpu->interrupts_before = before & SSTATUS_SIE;
 }
@@ -42,10 +53,10 @@ void lock_acquire(struct lock *lock)
 void lock_release(struct lock *lock)
 {
 	struct cpu *cpu = this_cpu();
-	if (__builtin_expect(lock->holder != (uint32_t)cpu->number + 1, 0))
+	if (__builtin_expect(holder_of(lock) != (uint32_t)cpu->number + 1, 0))
 		panic("lock \"%s\" is released by CPU %lu, which does not hold it (rule L2); its holder is CPU %d", lock->name, cpu->number,
-		      (int)lock->holder - 1);
-	lock->holder = 0;
+		      (int)holder_of(lock) - 1);
+	set_holder(lock, 0);
 	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 	if (--cpu->lock_depth == 0 && cpu->interrupts_before)
 		interrupts_on();

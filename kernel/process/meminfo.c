@@ -164,7 +164,7 @@ void process_list(void)
 	kprintf("\n  pid parent state    pages name\n");
 	lock_acquire(&process_lock);
 	for (struct process *p = next_process(0); p; p = next_process(p->pid))
-		kprintf("%5d %6d %-8s %5zu %s\n", p->pid, p->parent ? p->parent->pid : 0, state_names[p->state],
+		kprintf("%5d %6d %-8s %5zu %s\n", p->pid, p->parent ? p->parent->pid : 0, state_names[process_state(p)],
 			p->has_space ? p->space.resident : 0, p->name);
 	lock_release(&process_lock);
 }

@@ -16,7 +16,7 @@ enum process_state { PROCESS_NEW, PROCESS_READY, PROCESS_RUNNING, PROCESS_SLEEPI
 struct process {
 	int pid;
 	char name[16];
-	enum process_state state;      // sched_lock
+	enum process_state state;      // sched_lock to set
 	bool killed;                   // sched_lock to set
 	bool steady;                   // sched_lock; sleeps so that a kill does not wake it
 	bool user;                     // false for a kernel thread
@@ -41,6 +41,16 @@ struct process {
 	struct file *files[NOFILE];
 	struct inode *cwd;
 };
+
+static inline bool process_is_killed(const struct process *process)
+{
+	return __atomic_load_n(&process->killed, __ATOMIC_RELAXED);
+}
+
+static inline enum process_state process_state(const struct process *process) // of the moment, without sched_lock
+{
+	return __atomic_load_n(&process->state, __ATOMIC_RELAXED);
+}
 
 // The process that runs here, NULL on an idle hart. The kernel is not preempted, so the answer stays right until the caller sleeps.
 static inline struct process *process_current(void)
