@@ -250,25 +250,30 @@ run-gdb: all
 
 # --- host tests of mm ------------------------------------------------------------------------------------------------------------
 HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload%,$(wildcard mm/host/*.c)) $(MM_C)
-HOST_FLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
+HOST_BASE  := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer
+HOST_FLAGS := $(HOST_BASE) -fsanitize=address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
+# Threads, at level 0, where the short ways are. For volatile accesses and fences see mm/host/tsan.c.
+TSAN_FLAGS := $(HOST_BASE) -fsanitize=thread --param=tsan-distinguish-volatile=1 -Wno-tsan -DMM_CHECK=0
 
+# host_tests(NAME, compiler, flags)
 define host_tests
 build/host/$(1)/mm/host/%.c.o: mm/host/%.c Makefile
 	$$(call say,HOSTCC,$$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$(1) $$(HOST_FLAGS) $$(WARN) -MMD -MP -c -o $$@ $$<
+	$$(Q)$(2) $(3) $$(WARN) -MMD -MP -c -o $$@ $$<
 
 build/host/$(1)/mm/%.c.o: mm/%.c Makefile
 	$$(call say,HOSTCC,$$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$(1) $$(HOST_FLAGS) $$(WARN) -Wconversion -MMD -MP -c -o $$@ $$<
+	$$(Q)$(2) $(3) $$(WARN) -Wconversion -MMD -MP -c -o $$@ $$<
 
 build/host/mm-tests-$(1): $(patsubst %,build/host/$(1)/%.o,$(HOST_C))
 	$$(call say,HOSTLD,$$@)
-	$$(Q)$(1) $$(HOST_FLAGS) -Wl,--wrap=page_alloc -o $$@ $$^
+	$$(Q)$(2) $(3) -Wl,--wrap=page_alloc -o $$@ $$^
 endef
-$(eval $(call host_tests,gcc))
-$(eval $(call host_tests,clang))
+$(eval $(call host_tests,gcc,gcc,$(HOST_FLAGS)))
+$(eval $(call host_tests,clang,clang,$(HOST_FLAGS)))
+$(eval $(call host_tests,tsan,gcc,$(TSAN_FLAGS)))
 host-tests: build/host/mm-tests-gcc build/host/mm-tests-clang
 
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
