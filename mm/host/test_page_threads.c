@@ -125,14 +125,20 @@ TEST(page_threads_mix_orders)
 
 static pa_t shared_page;
 
-static void *take_and_drop(void *argument) // each thread has a reference of its own to one page
+// Each thread has a reference of its own to one page. Whoever drops the last one is likely to get that page for its own use, after all that
+// the others did with it.
+static void *take_and_drop(void *argument)
 {
 	host_cpu((unsigned)(uintptr_t)argument);
 	for (unsigned i = 0; i < 20000; i++) {
 		page_share(shared_page);
 		page_free(shared_page);
 	}
+	EXPECT_EQ(*(uint64_t *)pa_pointer(shared_page), 1);
 	page_free(shared_page);
+	pa_t own = page_alloc(0, 0);
+	*(uint64_t *)pa_pointer(own) = 2;
+	page_free(own);
 	return NULL;
 }
 
@@ -141,6 +147,7 @@ TEST(page_threads_share_one_page)
 	for (unsigned round = 0; round < 10; round++) {
 		page_model_start("buddy", &MODEL_MACHINES[0], THREADS, 0, random_below);
 		shared_page = page_alloc(round % 2, 0);
+		*(uint64_t *)pa_pointer(shared_page) = 1;
 		for (unsigned i = 1; i < THREADS; i++)
 			page_share(shared_page);
 		run_threads(take_and_drop);
