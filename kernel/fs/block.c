@@ -55,7 +55,6 @@ static uint32_t take_block(void)
 
 	if (hint >= super.size)
 		hint = 0;
-
 	for (uint32_t i = 0; i <= maps; i++) { // the hint's own block twice: behind the hint, at last before it
 		uint32_t taken = take_in((hint / BPB + i) % maps, i == 0 ? hint % BPB : 0);
 		if (taken) {

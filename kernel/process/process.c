@@ -75,7 +75,7 @@ void process_start_init(const char *path)
 	if (!self || !space_create(&self->space, &kernel_table))
 		panic("init: no memory for the first process");
 	self->argument = (void *)path;
-	self->has_space = true;
+	__atomic_store_n(&self->has_space, true, __ATOMIC_RELAXED);
 	*self->frame = (struct trapframe){ 0 };
 	process_init = self;
 	sched_start(self);
@@ -115,7 +115,7 @@ int process_fork(void)
 		goto no_space;
 	if (space_fork(&child->space, &parent->space) != SPACE_OK)
 		goto no_copy;
-	child->has_space = true;
+	__atomic_store_n(&child->has_space, true, __ATOMIC_RELAXED);
 	*child->frame = *parent->frame;
 	child->frame->x[10] = 0;
 	for (unsigned fd = 0; fd < NOFILE; fd++)
@@ -152,7 +152,7 @@ static void let_go_of_files(struct process *self)
 static void leave_space(struct process *self)
 {
 	interrupts_off();
-	self->has_space = false;
+	__atomic_store_n(&self->has_space, false, __ATOMIC_RELAXED);
 	translation_leave();
 	interrupts_on();
 	space_destroy(&self->space);

@@ -20,7 +20,7 @@ struct process {
 	bool killed;                   // sched_lock to set
 	bool steady;                   // sched_lock; sleeps so that a kill does not wake it
 	bool user;                     // false for a kernel thread
-	bool has_space;                // translates through `space`; false for a kernel thread and near the end
+	bool has_space;                // translates through `space`; false for a kernel thread and near the end; its own thread's to set, atomic
 	bool orphan;                   // process_lock; init inherited it
 	int hart;                      // where it runs or last ran, -1: nowhere yet
 	int exit_status;               // valid in a zombie
@@ -34,6 +34,7 @@ struct process {
 	void (*run)(void *argument);   // kernel thread: its function
 	void *argument;
 	struct space space;            // its own thread's
+	size_t resident, table_pages;  // of the space when it was last switched away from or ticked: for others while it runs; atomic
 	struct process *parent;        // process_lock
 	struct process *sibling, *children; // process_lock
 	struct wait_queue child_ended; // process_wait sleeps here, under process_lock
@@ -45,6 +46,11 @@ struct process {
 static inline bool process_is_killed(const struct process *process)
 {
 	return __atomic_load_n(&process->killed, __ATOMIC_RELAXED);
+}
+
+static inline bool process_has_space(const struct process *process)
+{
+	return __atomic_load_n(&process->has_space, __ATOMIC_RELAXED);
 }
 
 static inline enum process_state process_state(const struct process *process) // of the moment, without sched_lock

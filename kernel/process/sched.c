@@ -113,13 +113,24 @@ static void make_ready(struct process *process)
 	call_a_hart();
 }
 
+// How large the running process is, for ps on other harts, which may not look into its space while it changes.
+static void note_size(struct process *self)
+{
+	if (!self->has_space)
+		return;
+	__atomic_store_n(&self->resident, self->space.resident, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->table_pages, self->space.table.pages, __ATOMIC_RELAXED);
+}
+
 // Makes `next` the process of this hart; NULL: none.
 static void dispatch(struct cpu *cpu, struct process *next)
 {
 	uint64_t now = timer_now();
 
-	if (cpu->current)
+	if (cpu->current) {
 		cpu->current->time += now - cpu->current->started;
+		note_size(cpu->current);
+	}
 	cpu->current = next;
 	cpu->reschedule = false;
 	if (next && next->has_space)
@@ -274,6 +285,8 @@ void sched_tick(void)
 	}
 	if (__atomic_load_n(&ready.first, __ATOMIC_RELAXED))
 		this_cpu()->reschedule = true;
+	if (process_current())
+		note_size(process_current());
 }
 
 void sched_start(struct process *process)
