@@ -125,20 +125,14 @@ TEST(page_threads_mix_orders)
 
 static pa_t shared_page;
 
-// Each thread has a reference of its own to one page. Whoever drops the last one is likely to get that page for its own use, after all that
-// the others did with it.
-static void *take_and_drop(void *argument)
+static void *take_and_drop(void *argument) // each thread has a reference of its own to one page
 {
 	host_cpu((unsigned)(uintptr_t)argument);
 	for (unsigned i = 0; i < 20000; i++) {
 		page_share(shared_page);
 		page_free(shared_page);
 	}
-	EXPECT_EQ(*(uint64_t *)pa_pointer(shared_page), 1);
 	page_free(shared_page);
-	pa_t own = page_alloc(0, 0);
-	*(uint64_t *)pa_pointer(own) = 2;
-	page_free(own);
 	return NULL;
 }
 
@@ -147,10 +141,39 @@ TEST(page_threads_share_one_page)
 	for (unsigned round = 0; round < 10; round++) {
 		page_model_start("buddy", &MODEL_MACHINES[0], THREADS, 0, random_below);
 		shared_page = page_alloc(round % 2, 0);
-		*(uint64_t *)pa_pointer(shared_page) = 1;
 		for (unsigned i = 1; i < THREADS; i++)
 			page_share(shared_page);
 		run_threads(take_and_drop);
+	}
+}
+
+static pa_t common[256]; // pages that each thread has a reference to
+
+// Whoever drops the last reference to a page gets that page from its cache for its own use: after all that the others did with it.
+static void *look_and_drop(void *argument)
+{
+	host_cpu((unsigned)(uintptr_t)argument);
+	for (unsigned i = 0; i < sizeof common / sizeof *common; i++) {
+		EXPECT_EQ(*(uint64_t *)pa_pointer(common[i]), i);
+		page_free(common[i]);
+		pa_t own = page_alloc(0, 0);
+		*(uint64_t *)pa_pointer(own) = UINT64_MAX;
+		page_free(own);
+	}
+	return NULL;
+}
+
+TEST(page_threads_drop_the_last_reference)
+{
+	for (unsigned round = 0; round < 10; round++) {
+		page_model_start("buddy", &MODEL_MACHINES[0], THREADS, 0, random_below);
+		for (unsigned i = 0; i < sizeof common / sizeof *common; i++) {
+			common[i] = page_alloc(0, 0);
+			*(uint64_t *)pa_pointer(common[i]) = i;
+			for (unsigned other = 1; other < THREADS; other++)
+				page_share(common[i]);
+		}
+		run_threads(look_and_drop);
 	}
 }
 
