@@ -20,7 +20,7 @@ struct process {
 	bool killed;                   // sched_lock to set
 	bool steady;                   // sched_lock; sleeps so that a kill does not wake it
 	bool user;                     // false for a kernel thread
-	bool has_space;                // translates through `space`; false for a kernel thread and near the end; its own thread's to set, atomic
+	bool has_space;                // translates through `space`; false for a kernel thread and near the end; atomic
 	bool orphan;                   // process_lock; init inherited it
 	int hart;                      // where it runs or last ran, -1: nowhere yet
 	int exit_status;               // valid in a zombie

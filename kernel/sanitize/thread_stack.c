@@ -61,6 +61,12 @@ static void collect(uint64_t pc, uint64_t frame, uint32_t place[STACK_DEPTH])
 		place[count++] = 0;
 }
 
+// Makes a free entry that of `hash`; false when another hart was faster, whose hash is then in *there.
+static bool take(struct stack *stack, uint64_t *there, uint64_t hash)
+{
+	return __atomic_compare_exchange_n(&stack->hash, there, hash, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 unsigned stack_number(uint64_t pc, const void *frame)
 {
 	uint32_t place[STACK_DEPTH];
@@ -72,12 +78,14 @@ unsigned stack_number(uint64_t pc, const void *frame)
 		unsigned number = (unsigned)(hash + probe) & (ACCESS_STACKS - 1);
 		struct stack *stack = &table[number];
 		uint64_t there = __atomic_load_n(&stack->hash, __ATOMIC_RELAXED);
-		if (number != 0 && there == 0 && __atomic_compare_exchange_n(&stack->hash, &there, hash, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		if (number == 0)
+			continue;
+		if (there == 0 && take(stack, &there, hash)) {
 			for (unsigned i = 0; i < STACK_DEPTH; i++)
 				__atomic_store_n(&stack->place[i], place[i], __ATOMIC_RELAXED);
 			return number;
 		}
-		if (number != 0 && there == hash)
+		if (there == hash)
 			return number;
 	}
 	return 0;

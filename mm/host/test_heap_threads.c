@@ -1,6 +1,6 @@
 // test_heap_threads.c: every heap on several CPUs at once: blocks go from thread to thread, are looked through, resized and freed.
 //
-//	thread --alloc, write--> block --exchange--> [ 32 places ] --exchange--> another thread --look through--> free, or resize and pass on
+//	thread --alloc, write--> block --exchange--> [ 32 places ] --exchange--> another --look through--> free, or resize and pass on
 //
 // Under ThreadSanitizer (mm-tests-tsan) this also says whether each heap orders what one owner of a block did before what the next does.
 #include <pthread.h>
