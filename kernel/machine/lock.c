@@ -26,28 +26,37 @@ static uint32_t holder_of(const struct lock *lock)
 	return __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
 }
 
-static __attribute__((noinline)) void wait_until_free(struct lock *lock, uint32_t self)
+// The lock is this CPU's now; `before`: sstatus as it was.
+static inline void settle(struct lock *lock, uint64_t before)
 {
-	if (holder_of(lock) == self)
-		panic("lock \"%s\" is taken twice by CPU %d (rule L1)", lock->name, (int)self - 1);
-	while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
-		if (panic_begun)
-			panic_stop_here();
-		spin_hint();
-	}
+	struct cpu *cpu = this_cpu();
+	set_holder(lock, (uint32_t)cpu->number + 1);
+	if (cpu->lock_depth++ == 0)
+		cpu->interrupts_before = before & SSTATUS_SIE;
+}
+
+static __attribute__((noinline)) void wait_for(struct lock *lock, uint64_t before)
+{
+	if (holder_of(lock) == (uint32_t)this_cpu()->number + 1)
+		panic("lock \"%s\" is taken twice by CPU %lu (rule L1)", lock->name, this_cpu()->number);
+	do {
+		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
+			if (panic_begun)
+				panic_stop_here();
+			spin_hint();
+		}
+	} while (__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE));
+	settle(lock, before);
 }
 
 void lock_acquire(struct lock *lock)
 {
 	uint64_t before;
 	__asm__ volatile("csrrci %0, sstatus, 2" : "=r"(before)::"memory");
-	struct cpu *cpu = this_cpu();
-	uint32_t self = (uint32_t)cpu->number + 1;
-	while (__builtin_expect(__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE) != 0, 0))
-		wait_until_free(lock, self);
-	set_holder(lock, self);
-	if (cpu->lock_depth++ == 0)
-		cpu->interrupts_before = before & SSTATUS_SIE;
+	if (__builtin_expect(__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE), 0))
+		wait_for(lock, before);
+	else
+		settle(lock, before);
 }
 
 void lock_release(struct lock *lock)

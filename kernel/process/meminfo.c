@@ -121,11 +121,12 @@ static struct process *next_process(int pid)
 
 static void describe(struct psinfo *info, const struct process *process) // process_lock held
 {
-	*info = (struct psinfo){ .pid = process->pid, .hart = process->hart };
+	*info = (struct psinfo){ .pid = process->pid };
 	info->parent = process->parent ? process->parent->pid : 0;
 	strlcpy(info->name, process->name, sizeof(info->name));
 	lock_acquire(&sched_lock);
 	info->state = (int)process->state;
+	info->hart = process->hart;
 	info->time = process->time;
 	if (process_has_space(process) && process->state != PROCESS_NEW) {
 		info->memory.resident_pages = __atomic_load_n(&process->resident, __ATOMIC_RELAXED);

@@ -22,9 +22,9 @@ struct process {
 	bool user;                     // false for a kernel thread
 	bool has_space;                // translates through `space`; false for a kernel thread and near the end; atomic
 	bool orphan;                   // process_lock; init inherited it
-	int hart;                      // where it runs or last ran, -1: nowhere yet
+	int hart;                      // sched_lock; where it runs or last ran, -1: nowhere yet
 	int exit_status;               // valid in a zombie
-	uint64_t time, started;        // time units that it ran; when it was last switched to
+	uint64_t time, started;        // sched_lock; time units that it ran; when it was last switched to
 	uint64_t wake_tick;            // sched_lock; end of a timed sleep
 	struct process *next;          // in the run queue or a wait queue; sched_lock
 	struct wait_queue *waiting_on; // sched_lock
