@@ -136,6 +136,7 @@ void boot_main(uint64_t hartid, uint64_t tree)
 
 void hart_run(void)
 {
+	thread_sanitizer_acquire(this_cpu());
 	trap_init();
 	plic_start();
 	cpu_set_online((unsigned)this_cpu()->number);
