@@ -184,7 +184,7 @@ static void *own(void *argument) // a few pages up and down in its own cache
 	unsigned cpu = (unsigned)(uintptr_t)argument;
 	pa_t held[QUOTA];
 	host_cpu(cpu);
-	for (unsigned round = 0; round < (MM_CHECK ? 1000u : 4000u); round++) {
+	for (unsigned round = 0; round < 1000; round++) {
 		for (unsigned i = 0; i < QUOTA; i++) {
 			held[i] = page_alloc(0, 0);
 			EXPECT(!pa_is_none(held[i]));
