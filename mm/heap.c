@@ -77,10 +77,30 @@ static void verify(const struct heap *heap, const char *fault)
 	port_panic(rule, verdict.where);
 }
 
-void heap_enter(const struct heap *heap)
+static void lock(const struct heap *heap)
 {
 	if (!heap->ops->own_locking)
 		lock_acquire(&((struct heap *)(uintptr_t)heap)->lock);
+}
+
+static void unlock(const struct heap *heap)
+{
+	if (!heap->ops->own_locking)
+		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
+}
+
+// The lock is needed even to look: what says where the block ends may stand beside what tells of others.
+static size_t room_of(const struct heap *heap, const void *inner)
+{
+	lock(heap);
+	size_t room = heap->ops->usable(heap, inner);
+	unlock(heap);
+	return room;
+}
+
+void heap_enter(const struct heap *heap)
+{
+	lock(heap);
 	if (MM_CHECK >= 2)
 		verify(heap, " is broken before the call: its user's fault");
 }
@@ -89,8 +109,7 @@ void heap_leave(const struct heap *heap)
 {
 	if (MM_CHECK >= 2)
 		verify(heap, " is broken after the call: the allocator's fault");
-	if (!heap->ops->own_locking)
-		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
+	unlock(heap);
 }
 
 static void enter_for(struct heap *heap, const void *caller)
@@ -120,8 +139,11 @@ static void inspect(const struct heap *heap, const void *block)
 
 	if ((uintptr_t)block % HEAP_ALIGN)
 		port_panic("heap_free: misaligned pointer", (uintptr_t)block);
-	if (heap->ops->inspect)
+	if (heap->ops->inspect) {
+		lock(heap);
 		heap->ops->inspect(heap, seal);
+		unlock(heap);
+	}
 	if (seal->front < FRONT_MIN || (seal->front & (seal->front - 1)))
 		port_panic("heap_free: foreign pointer, not the start of a block, or its front was overwritten", (uintptr_t)block);
 
@@ -131,7 +153,7 @@ static void inspect(const struct heap *heap, const void *block)
 		port_panic("heap_free: double free", (uintptr_t)block);
 	if (seal->mark != mark_for(block, seal->front, tag->bytes, SEAL_LIVE))
 		port_panic("heap_free: foreign pointer, not the start of a block, or its front was overwritten", (uintptr_t)block);
-	if (heap->ops->usable(heap, tag) < seal->front + tag->bytes + TAIL)
+	if (room_of(heap, tag) < seal->front + tag->bytes + TAIL)
 		port_panic("heap_free: the block is smaller than its tag says", (uintptr_t)block);
 	for (const unsigned char *zone = (const unsigned char *)block + tag->bytes, *end = zone + TAIL; zone < end; zone++)
 		if (*zone != TAIL_BYTE)
@@ -183,7 +205,7 @@ static void *alloc_by(allocator *alloc, struct heap *heap, size_t bytes, size_t 
 	void *block = alloc(heap, bytes + around, align < HEAP_ALIGN ? HEAP_ALIGN : align);
 	heap_leave(heap);
 	if (!MM_CHECK && block)
-		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
+		port_shadow_alloc(block, bytes, PORT_REDZONE ? room_of(heap, block) : 0);
 	if (!MM_CHECK || !block)
 		return block;
 	block = dress(block, heap_front(align), bytes, caller);
@@ -206,7 +228,7 @@ void heap_free_for(struct heap *heap, void *block, const void *caller)
 		observe(false, heap, block, tag_of(block)->bytes, caller);
 		block = undress(heap, block);
 	} else {
-		port_shadow_free(block, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
+		port_shadow_free(block, PORT_REDZONE ? room_of(heap, block) : 0);
 	}
 	enter_for(heap, caller);
 	heap->ops->free(heap, block);
@@ -228,7 +250,7 @@ static bool resize(struct heap *heap, void *block, size_t bytes, const void *cal
 		done = heap->ops->resize(heap, inner, bytes + around);
 	heap_leave(heap);
 	if (done && !MM_CHECK)
-		port_shadow_alloc(block, bytes, PORT_REDZONE ? heap->ops->usable(heap, block) : 0);
+		port_shadow_alloc(block, bytes, PORT_REDZONE ? room_of(heap, block) : 0);
 	if (done && MM_CHECK) {
 		observe(false, heap, block, tag_of(block)->bytes, caller);
 		dress(inner, front, bytes, caller);
@@ -303,7 +325,7 @@ size_t heap_usable(const struct heap *heap, const void *block)
 {
 	if (PORT_REDZONE)
 		return port_shadow_bytes(block);
-	return MM_CHECK ? tag_of(block)->bytes : heap->ops->usable(heap, block);
+	return MM_CHECK ? tag_of(block)->bytes : room_of(heap, block);
 }
 
 void heap_trim(struct heap *heap)
@@ -337,12 +359,10 @@ struct verdict heap_check(const struct heap *heap)
 	struct verdict verdict = ALL_HOLD;
 
 	HOLDS("H1", heap->ops, heap);
-	if (!heap->ops->own_locking)
-		lock_acquire(&((struct heap *)(uintptr_t)heap)->lock);
+	lock(heap);
 	verdict = heap->ops->check(heap);
 	if (!verdict.broken)
 		heap->ops->walk(heap, judge_block, &verdict);
-	if (!heap->ops->own_locking)
-		lock_release(&((struct heap *)(uintptr_t)heap)->lock);
+	unlock(heap);
 	return verdict;
 }

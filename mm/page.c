@@ -175,7 +175,7 @@ static inline uint32_t state_take(struct page *page)
 // looks.
 static inline bool drop_extra(struct page *page)
 {
-	return __atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0 && __atomic_fetch_sub(&page->extra, 1, __ATOMIC_ACQ_REL) > 0;
+	return __atomic_load_n(&page->extra, __ATOMIC_ACQUIRE) > 0 && __atomic_fetch_sub(&page->extra, 1, __ATOMIC_ACQ_REL) > 0;
 }
 
 static inline bool is_single(uint32_t state) // a used block of order 0
@@ -201,7 +201,7 @@ void page_free(pa_t block)
 		return;
 	}
 	struct page *page = record_in(page_state.window.records, offset);
-	if (__atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0) { // shared, or not used at all
+	if (__atomic_load_n(&page->extra, __ATOMIC_ACQUIRE) > 0) { // shared, or not used at all; 0: after what the others did with it
 		if (!is_single(__atomic_load_n(&page->state, __ATOMIC_RELAXED))) {
 			free_slowly(block);
 			return;

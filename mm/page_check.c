@@ -63,7 +63,14 @@ size_t page_metadata_bytes(void)
 
 uint64_t page_lock_acquisitions(void)
 {
-	return page_state.zones[0].acquisitions + page_state.zones[1].acquisitions;
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < PAGE_ZONES; i++) {
+		struct zone *zone = &page_state.zones[i];
+		lock_acquire(&zone->lock); // not counted
+		sum += zone->acquisitions;
+		lock_release(&zone->lock);
+	}
+	return sum;
 }
 
 // ---- check

@@ -43,16 +43,19 @@ static void stock_set(struct stock *stock, struct magazine *magazine, size_t slo
 	}
 }
 
+static bool change(struct stock *stock, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&stock->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 // Opens it, when it is new. CPUs that share a number have no stock.
 static bool stock_open(const struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
 {
-	uint32_t new = STOCK_NEW;
-
-	if (stock->state == STOCK_NEW && cpu != PORT_SHARED_CPU) {
+	if (__atomic_load_n(&stock->state, __ATOMIC_RELAXED) == STOCK_NEW && cpu != PORT_SHARED_CPU) {
 		stock_set(stock, NULL, 0);
 		stock->limit = cache->limit;
 		stock->inverse = cache->inverse;
-		__atomic_compare_exchange_n(&stock->state, &new, STOCK_OPEN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+		change(stock, STOCK_NEW, STOCK_OPEN);
 	}
 	return stock_enter(stock);
 }
@@ -138,14 +141,13 @@ void cache_give_slowly(struct kmem_cache *cache, struct pin pin, void *object)
 
 static bool seize(struct stock *stock)
 {
-	uint32_t open = STOCK_OPEN;
-
-	return __atomic_compare_exchange_n(&stock->state, &open, STOCK_SEIZED, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return change(stock, STOCK_OPEN, STOCK_SEIZED);
 }
 
 static void release(struct stock *stock)
 {
-	__atomic_store_n(&stock->state, stock->top ? STOCK_OPEN : STOCK_NEW, __ATOMIC_RELEASE);
+	if (!change(stock, STOCK_SEIZED, STOCK_OPEN))
+		change(stock, STOCK_FROZEN, STOCK_NEW);
 }
 
 void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
@@ -176,11 +178,9 @@ static void freeze(struct kmem_cache *cache)
 {
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
 		struct stock *stock = stock_of(cache, cpu);
-		uint32_t new = STOCK_NEW;
 
-		while (!seize(stock) && !__atomic_compare_exchange_n(&stock->state, &new, STOCK_SEIZED, false, __ATOMIC_ACQUIRE,
-								      __ATOMIC_RELAXED))
-			new = STOCK_NEW;
+		while (!seize(stock) && !change(stock, STOCK_NEW, STOCK_FROZEN))
+			;
 	}
 	port_barrier();
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)

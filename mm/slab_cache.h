@@ -48,6 +48,7 @@ enum stock_state {
 	STOCK_NEW,    // never used: all zero
 	STOCK_OPEN,   // its CPU's
 	STOCK_SEIZED, // somebody else has it, or wants it
+	STOCK_FROZEN, // the same of a new one
 };
 
 enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };

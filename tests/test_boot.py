@@ -150,6 +150,31 @@ def sanitizer_finds(sanitizer, kind):
     crash(kind, words, f"(?:{kind}|run)", memory="256M", variant=(f"SAN={sanitizer}",))
 
 
+def without_order(smp, kind, variant=("SAN=thread",)):
+    """What the console shows of crash=race or crash=locked, down to the panic."""
+    with Machine(smp=smp, memory="256M", append=f"panic=off crash={kind}", variant=variant) as m:
+        m.panic_is_expected = True
+        m.ended()
+        return m.text.replace("\r", "")
+
+
+@test(weight=30, cases=[2, 4])
+def race_is_reported_with_both_places(smp):
+    """Though it does no harm: the two writes come one after the other."""
+    text = without_order(smp, "race")
+    found = re.search(r"thread sanitizer: a write of 8 bytes at (\w+) by CPU (\d),\n"
+                      r"which nothing orders after a write of 8 bytes at (\w+) by CPU (\d), called from:\n"
+                      r"(?:  \w+ \w+\+\w+\n)*  \w+ write_first\+.*\n(?:  \w+ \w+\+\w+\n)+\n"
+                      r"panic: thread sanitizer: a race on \1\n(?:.*\n)+?  \w+ write_second\+", text)
+    expect_that(found and found.group(1) == found.group(3) and found.group(2) != found.group(4), text[-3000:])
+
+
+@test(cases=[("locked", "SAN=thread"), ("race", "CHECK=0")])
+def what_is_no_race_or_not_watched_does_no_harm(kind, variant):
+    text = without_order(4, kind, (variant,))
+    expect_that(f"panic: crash={kind} did no harm" in text and "sanitizer: a " not in text, text[-3000:])
+
+
 @test(cases=[1, 4])
 def shutdown(smp):
     with Machine(smp=smp) as m:

@@ -35,6 +35,18 @@ def quick_ones_in_a_kernel_built_with(variant, smp):
         run_usertests(m, "-q", 900)
 
 
+# What makes processes, memory and files meet, and does not last long where each access is looked at.
+MEETING = ("cow_counts cow_generations exit_races kill_each_state many_children orphans kill_waiting pipe_many_writers pipe_whole_writes "
+           "pipe_primes mmap_shared_file mmap_with_fork append_race create_race shared_descriptor malloc_patterns sbrk_basics ps_tells")
+
+
+@test(weight=40, cases=[(1, ""), (2, "heap=segregated pages=bitmap"), (4, ""), (4, "heap=first_fit pages=stack asids=0")])
+def nothing_races(smp, argument):
+    """A kernel built with SAN=thread panics at the first two accesses that nothing orders."""
+    with Machine(smp=smp, memory="512M", variant=("SAN=thread",), append=argument) as m:
+        run_usertests(m, MEETING)
+
+
 @test()
 def one_by_name():
     with Machine() as m:

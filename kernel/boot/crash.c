@@ -110,10 +110,70 @@ static void shift(void)
 	sink = 1u << sink;
 }
 
+// What only a kernel built with SAN=thread notices: two harts write a word one after the other, but what makes them wait orders nothing.
+// With the lock it is no race.
+
+static struct {
+	struct lock lock; // guards word, when they ask for it
+	uint64_t word;
+	bool locked;
+	uint32_t second_is_there, first_is_done, second_is_done; // atomic
+} meeting = { .lock = { .name = "crash" } };
+
+static void await(const uint32_t *flag, int order)
+{
+	while (!__atomic_load_n(flag, order))
+		spin_hint();
+}
+
+static void write_word(uint64_t value)
+{
+	if (meeting.locked)
+		lock_acquire(&meeting.lock);
+	meeting.word = value;
+	if (meeting.locked)
+		lock_release(&meeting.lock);
+}
+
+static void write_second(void *unused)
+{
+	(void)unused;
+	struct pin pin = port_pin(); // no interrupt, lest its handler take a lock that the other has released
+	__atomic_store_n(&meeting.second_is_there, 1, __ATOMIC_RELAXED);
+	await(&meeting.first_is_done, __ATOMIC_RELAXED);
+	write_word(2);
+	__atomic_store_n(&meeting.second_is_done, 1, __ATOMIC_RELEASE);
+	port_unpin(pin);
+}
+
+static void write_first(bool locked)
+{
+	meeting.locked = locked;
+	if (cpu_count() < 2 || !kernel_thread("second", write_second, NULL))
+		return;
+	struct pin pin = port_pin();
+	await(&meeting.second_is_there, __ATOMIC_RELAXED);
+	write_word(1);
+	__atomic_store_n(&meeting.first_is_done, 1, __ATOMIC_RELAXED);
+	await(&meeting.second_is_done, __ATOMIC_ACQUIRE);
+	sink = meeting.word;
+	port_unpin(pin);
+}
+
+static void race(void)
+{
+	write_first(false);
+}
+
+static void locked(void)
+{
+	write_first(true);
+}
+
 static const struct crash crashes[] = {
 	{ "null", null }, { "stack", stack },   { "text", text },         { "data", data },   { "user", user },     { "lock", lock },
 	{ "unlock", unlock }, { "page", page }, { "overflow", overflow }, { "freed", freed }, { "global", global }, { "shift", shift },
-	{ "leak", leak },
+	{ "leak", leak }, { "race", race }, { "locked", locked },
 };
 
 static void run(void *argument)

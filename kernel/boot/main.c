@@ -20,6 +20,7 @@
 #include "kernel/process/heapinfo.h"
 #include "kernel/process/process.h"
 #include "kernel/sanitize/address.h"
+#include "kernel/sanitize/thread.h"
 #include "mm/heap.h"
 #include "mm/page.h"
 #include "mm/vmalloc.h"
@@ -108,8 +109,8 @@ static void start_memory(uint64_t tree)
 	bootargs_read(machine.bootargs);
 	boot_print("\nQuire: a teaching kernel around its memory manager\n");
 	cpu_number_others();
-	if (!address_sanitizer_init(&memblock))
-		panic("boot: no room for the address sanitizer's shadow");
+	if (!address_sanitizer_init(&memblock) || !thread_sanitizer_init(&memblock))
+		panic("boot: no room for the sanitizer's shadow");
 	start_pages();
 	must(kernel_map_init(&memblock.memory));
 	translation_init(bootargs.asids);
@@ -138,6 +139,7 @@ void boot_main(uint64_t hartid, uint64_t tree)
 
 void hart_run(void)
 {
+	thread_sanitizer_acquire(this_cpu());
 	trap_init();
 	plic_start();
 	cpu_set_online((unsigned)this_cpu()->number);

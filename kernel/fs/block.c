@@ -15,7 +15,7 @@
 
 #define LEAF NINDIRECT
 
-static uint32_t search_hint; // block at which the next search starts; a guess, not guarded
+static uint32_t search_hint; // block at which the next search starts; a guess: not guarded, atomic
 
 // The first zero bit at or after `from` in a bitmap block, below `limit`; `limit` when there is none.
 static uint32_t zero_bit(const uint64_t *words, uint32_t from, uint32_t limit)
@@ -51,12 +51,14 @@ static uint32_t take_in(uint32_t map, uint32_t from)
 static uint32_t take_block(void)
 {
 	uint32_t maps = (super.size + BPB - 1) / BPB;
-	uint32_t hint = search_hint < super.size ? search_hint : 0;
+	uint32_t hint = __atomic_load_n(&search_hint, __ATOMIC_RELAXED);
 
+	if (hint >= super.size)
+		hint = 0;
 	for (uint32_t i = 0; i <= maps; i++) { // the hint's own block twice: behind the hint, at last before it
 		uint32_t taken = take_in((hint / BPB + i) % maps, i == 0 ? hint % BPB : 0);
 		if (taken) {
-			search_hint = taken + 1;
+			__atomic_store_n(&search_hint, taken + 1, __ATOMIC_RELAXED);
 			return taken;
 		}
 	}
@@ -190,7 +192,7 @@ static bool trim_outer(struct inode *in)
 		leaves[last - 1] = 0;
 		buffer_release(b);
 		free_leaf(leaf);
-		in->disk.size = (uint32_t)(NDIRECT + last * LEAF) * BLOCK_BYTES;
+		inode_set_size(in, (uint32_t)(NDIRECT + last * LEAF) * BLOCK_BYTES);
 		return false;
 	}
 	if (b)
@@ -208,13 +210,13 @@ bool block_trim(struct inode *in)
 	if (!empty) {
 		trim_outer(in);
 		if (in->disk.size > size) // that leaf lay behind the end
-			in->disk.size = size;
+			inode_set_size(in, size);
 	} else {
 		free_listed(in->disk.addrs, NDIRECT);
 		if (in->disk.addrs[NDIRECT])
 			free_leaf(in->disk.addrs[NDIRECT]);
 		in->disk.addrs[NDIRECT] = 0;
-		in->disk.size = 0;
+		inode_set_size(in, 0);
 	}
 	return !inode_update(in) || empty;
 }

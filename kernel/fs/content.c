@@ -92,6 +92,6 @@ int content_write(struct inode *in, struct memory from, uint64_t offset, uint32_
 		done += part.bytes;
 	}
 	if (offset + done > in->disk.size)
-		in->disk.size = (uint32_t)(offset + done);
+		inode_set_size(in, (uint32_t)(offset + done));
 	return inode_update(in) ? (int)done : 0; // always: the tree may have grown even if nothing was written
 }

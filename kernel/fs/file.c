@@ -30,7 +30,7 @@ struct file {
 	bool readable, writable, appending;
 	struct pipe *pipe;   // either this
 	struct inode *inode; // or this
-	uint64_t offset;     // inode's lock
+	uint64_t offset;     // inode's lock to set
 };
 
 static struct {
@@ -114,10 +114,20 @@ static struct device *device_of(const struct inode *in)
 	return exists ? &devices[in->disk.major] : NULL;
 }
 
+static uint64_t offset_now(const struct file *file) // others who share the file may move it on at any time
+{
+	return __atomic_load_n(&file->offset, __ATOMIC_RELAXED);
+}
+
+static void set_offset(struct file *file, uint64_t offset) // inode locked
+{
+	__atomic_store_n(&file->offset, offset, __ATOMIC_RELAXED);
+}
+
 // One piece of a read. Bytes; 0 at the end; -1.
 static int read_piece(struct file *file, struct memory to, uint32_t bytes)
 {
-	uint64_t size = file->inode->disk.size, offset = file->offset; // without the lock: only an estimate of what to touch
+	uint64_t size = inode_size_now(file->inode), offset = offset_now(file); // without the lock: only an estimate of what to touch
 	uint32_t there = offset < size ? (size - offset < bytes ? (uint32_t)(size - offset) : bytes) : 0;
 
 	if (there == 0)
@@ -126,7 +136,7 @@ static int read_piece(struct file *file, struct memory to, uint32_t bytes)
 		return -1;
 	int got = content_read(file->inode, to, file->offset, there);
 	if (got > 0)
-		file->offset += (uint32_t)got;
+		set_offset(file, file->offset + (uint32_t)got);
 	inode_unlock(file->inode);
 	return got;
 }
@@ -178,7 +188,7 @@ static int write_piece(struct file *file, struct memory from, uint32_t bytes)
 	if (inode_lock(file->inode)) {
 		uint64_t offset = file->appending ? file->inode->disk.size : file->offset;
 		put = content_write(file->inode, from, offset, bytes);
-		file->offset = offset + (uint32_t)put;
+		set_offset(file, offset + (uint32_t)put);
 		inode_unlock(file->inode);
 	}
 	journal_end(CONTENT_OP);
@@ -190,7 +200,7 @@ static int write_inode(struct file *file, struct memory from, int bytes)
 	int done = 0;
 
 	while (done < bytes) {
-		uint32_t most = WRITE_PIECE - (uint32_t)(file->offset % BLOCK_BYTES), left = (uint32_t)(bytes - done);
+		uint32_t most = WRITE_PIECE - (uint32_t)(offset_now(file) % BLOCK_BYTES), left = (uint32_t)(bytes - done);
 		uint32_t part = left < most ? left : most;
 		if (write_piece(file, (struct memory){ from.user, from.address + (uint32_t)done }, part) != (int)part)
 			return -1;

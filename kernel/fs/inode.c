@@ -25,7 +25,7 @@ static struct {
 	struct lock lock; // guards slot, and in inodes what inode.h says
 	struct inode *slot[SLOTS];
 	struct kmem_cache *records;
-	uint32_t free_hint; // where to begin to look for a free inode; a guess, not guarded
+	uint32_t free_hint; // where to begin to look for a free inode; a guess: not guarded, atomic
 } table = { .lock = { .name = "inodes" } };
 
 struct superblock super;
@@ -161,12 +161,12 @@ static uint32_t take_in_block(uint32_t number, short type)
 
 static uint32_t take_free(short type)
 {
-	uint32_t start = table.free_hint;
+	uint32_t start = __atomic_load_n(&table.free_hint, __ATOMIC_RELAXED);
 
 	for (uint32_t looked = 0, at = start; looked <= super.ninodes / IPB + 1; looked++) {
 		uint32_t found = take_in_block(at, type);
 		if (found) {
-			table.free_hint = found;
+			__atomic_store_n(&table.free_hint, found, __ATOMIC_RELAXED);
 			return found;
 		}
 		at = (uint32_t)((at / IPB + 1) * IPB);
@@ -182,8 +182,8 @@ static void give_back(struct inode *in)
 	in->disk = (struct dinode){ 0 };
 	(void)inode_update(in);
 	in->loaded = false;
-	if (in->number < table.free_hint)
-		table.free_hint = in->number;
+	if (in->number < __atomic_load_n(&table.free_hint, __ATOMIC_RELAXED))
+		__atomic_store_n(&table.free_hint, in->number, __ATOMIC_RELAXED);
 }
 
 struct inode *inode_create(short type, short major, short minor)

@@ -19,6 +19,17 @@ struct inode {
 	struct source source;   // fixed; what a mapping of the file holds
 };
 
+// The size, for who has not locked the inode: an estimate. Those who have set it so that it is read in one piece.
+static inline uint32_t inode_size_now(const struct inode *inode)
+{
+	return __atomic_load_n(&inode->disk.size, __ATOMIC_RELAXED);
+}
+
+static inline void inode_set_size(struct inode *inode, uint32_t bytes)
+{
+	__atomic_store_n(&inode->disk.size, bytes, __ATOMIC_RELAXED);
+}
+
 extern struct superblock super; // of the mounted disk
 extern struct inode *root;      // NULL: nothing is mounted
 

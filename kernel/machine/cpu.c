@@ -7,6 +7,7 @@
 #include "kernel/boot/machine.h"
 #include "kernel/machine/print.h"
 #include "kernel/machine/sbi.h"
+#include "kernel/sanitize/thread.h"
 #include "mm/vmalloc.h"
 
 #define EMERGENCY_BYTES 4096
@@ -69,6 +70,7 @@ void cpu_start_others(void)
 		}
 		cpu->idle_sp = cpu->kernel_sp = (uint64_t)stack + KERNEL_STACK_BYTES;
 		cpu->satp = cpus[0].satp;
+		thread_sanitizer_release(cpu);
 		int64_t error = sbi_hart_start(cpu->hartid, (uint64_t)entry_other - port_linear, (uint64_t)cpu - port_linear);
 		if (error) {
 			kprintf("hart %lu did not start: firmware error %ld\n", cpu->hartid, error);

@@ -31,10 +31,12 @@ struct cpu {
 
 extern struct cpu cpus[PORT_MAX_CPUS];
 
+// Global, so that the compiler reads it again after each call: what was called may have slept, and gone on on another hart.
+register struct cpu *cpu_in_tp __asm__("tp");
+
 static inline struct cpu *this_cpu(void) // stable only while interrupts are off
 {
-	register struct cpu *tp __asm__("tp");
-	return tp;
+	return cpu_in_tp;
 }
 
 unsigned cpu_count(void);

@@ -16,37 +16,57 @@
 #include "kernel/machine/panic.h"
 #include "kernel/machine/sbi.h"
 
-static void wait_until_free(struct lock *lock)
+// Others read the holder without the lock, to see whether it is they. (gcc 12 makes an atomic exchange of an atomic store on RISC-V.)
+static inline void set_holder(struct lock *lock, uint32_t holder)
 {
-	while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
-		if (panic_begun)
-			panic_stop_here();
-		spin_hint();
-	}
+	*(volatile uint32_t *)&lock->holder = holder;
+}
+
+static uint32_t holder_of(const struct lock *lock)
+{
+	return __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
+}
+
+// The lock is this CPU's now; `before`: sstatus as it was.
+static inline void settle(struct lock *lock, uint64_t before)
+{
+	struct cpu *cpu = this_cpu();
+	set_holder(lock, (uint32_t)cpu->number + 1);
+	if (cpu->lock_depth++ == 0)
+		cpu->interrupts_before = before & SSTATUS_SIE;
+}
+
+static __attribute__((noinline)) void wait_for(struct lock *lock, uint64_t before)
+{
+	if (holder_of(lock) == (uint32_t)this_cpu()->number + 1)
+		panic("lock \"%s\" is taken twice by CPU %lu (rule L1)", lock->name, this_cpu()->number);
+	do {
+		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
+			if (panic_begun)
+				panic_stop_here();
+			spin_hint();
+		}
+	} while (__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE));
+	settle(lock, before);
 }
 
 void lock_acquire(struct lock *lock)
 {
 	uint64_t before;
 	__asm__ volatile("csrrci %0, sstatus, 2" : "=r"(before)::"memory");
-	struct cpu *cpu = this_cpu();
-	uint32_t self = (uint32_t)cpu->number + 1;
-	if (__builtin_expect(lock->holder == self, 0))
-		panic("lock \"%s\" is taken twice by CPU %lu (rule L1)", lock->name, cpu->number);
-	while (__builtin_expect(__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE) != 0, 0))
-		wait_until_free(lock);
-	lock->holder = self;
-	if (cpu->lock_depth++ == 0)
-		cpu->interrupts_before = before & SSTATUS_SIE;
+	if (__builtin_expect(__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE), 0))
+		wait_for(lock, before);
+	else
+		settle(lock, before);
 }
 
 void lock_release(struct lock *lock)
 {
 	struct cpu *cpu = this_cpu();
-	if (__builtin_expect(lock->holder != (uint32_t)cpu->number + 1, 0))
+	if (__builtin_expect(holder_of(lock) != (uint32_t)cpu->number + 1, 0))
 		panic("lock \"%s\" is released by CPU %lu, which does not hold it (rule L2); its holder is CPU %d", lock->name, cpu->number,
-		      (int)lock->holder - 1);
-	lock->holder = 0;
+		      (int)holder_of(lock) - 1);
+	set_holder(lock, 0);
 	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 	if (--cpu->lock_depth == 0 && cpu->interrupts_before)
 		interrupts_on();

@@ -39,7 +39,7 @@ static unsigned number_bits;                       // generation begins above th
 static uint32_t last_number;                       // 0: no ASIDs
 static uint32_t next_number = 1;
 static uint32_t generation = 1;
-static uint32_t entered[PORT_MAX_CPUS];         // asid of the table that each CPU translates through, 0: the kernel's
+static uint32_t entered[PORT_MAX_CPUS];         // of each CPU's table, 0: the kernel's; atomic: read without the lock
 static uint32_t reserved[PORT_MAX_CPUS];        // what `entered` was when this generation began
 static uint64_t pending[PORT_MAX_CPUS][(1 << MAX_BITS) / 64]; // bit per number that each CPU must flush before entering; atomic
 static struct table *unnumbered[PORT_MAX_CPUS]; // without ASIDs: the table that each CPU translates through
@@ -162,7 +162,7 @@ void translation_leave(void)
 	} else if (entered[cpu->number]) {
 		lock_acquire(&asid_lock);
 		write_satp(cpu, satp_of(&kernel_table, 0));
-		entered[cpu->number] = 0;
+		__atomic_store_n(&entered[cpu->number], 0, __ATOMIC_RELAXED);
 		lock_release(&asid_lock);
 	}
 	port_unpin(pin);

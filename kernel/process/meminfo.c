@@ -119,15 +119,16 @@ static struct process *next_process(int pid)
 
 static void describe(struct psinfo *info, const struct process *process) // process_lock held
 {
-	*info = (struct psinfo){ .pid = process->pid, .hart = process->hart };
+	*info = (struct psinfo){ .pid = process->pid };
 	info->parent = process->parent ? process->parent->pid : 0;
 	strlcpy(info->name, process->name, sizeof(info->name));
 	lock_acquire(&sched_lock);
 	info->state = (int)process->state;
+	info->hart = process->hart;
 	info->time = process->time;
-	if (process->has_space && process->state != PROCESS_NEW) {
-		info->memory.resident_pages = process->space.resident;
-		info->memory.table_pages = process->space.table.pages;
+	if (process_has_space(process) && process->state != PROCESS_NEW) {
+		info->memory.resident_pages = __atomic_load_n(&process->resident, __ATOMIC_RELAXED);
+		info->memory.table_pages = __atomic_load_n(&process->table_pages, __ATOMIC_RELAXED);
 		if (process == process_current() || process->state != PROCESS_RUNNING)
 			fill_process(&info->memory, &process->space);
 	}
@@ -162,8 +163,8 @@ void process_list(void)
 	kprintf("\n  pid parent state    pages name\n");
 	lock_acquire(&process_lock);
 	for (struct process *p = next_process(0); p; p = next_process(p->pid))
-		kprintf("%5d %6d %-8s %5zu %s\n", p->pid, p->parent ? p->parent->pid : 0, state_names[p->state],
-			p->has_space ? p->space.resident : 0, p->name);
+		kprintf("%5d %6d %-8s %5zu %s\n", p->pid, p->parent ? p->parent->pid : 0, state_names[process_state(p)],
+			process_has_space(p) ? __atomic_load_n(&p->resident, __ATOMIC_RELAXED) : 0, p->name);
 	lock_release(&process_lock);
 }
 

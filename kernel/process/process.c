@@ -75,7 +75,7 @@ void process_start_init(const char *path)
 	if (!self || !space_create(&self->space, &kernel_table))
 		panic("init: no memory for the first process");
 	self->argument = (void *)path;
-	self->has_space = true;
+	__atomic_store_n(&self->has_space, true, __ATOMIC_RELAXED);
 	*self->frame = (struct trapframe){ 0 };
 	process_init = self;
 	sched_start(self);
@@ -115,7 +115,7 @@ int process_fork(void)
 		goto no_space;
 	if (space_fork(&child->space, &parent->space) != SPACE_OK)
 		goto no_copy;
-	child->has_space = true;
+	__atomic_store_n(&child->has_space, true, __ATOMIC_RELAXED);
 	*child->frame = *parent->frame;
 	child->frame->x[10] = 0;
 	for (unsigned fd = 0; fd < NOFILE; fd++)
@@ -152,7 +152,7 @@ static void let_go_of_files(struct process *self)
 static void leave_space(struct process *self)
 {
 	interrupts_off();
-	self->has_space = false;
+	__atomic_store_n(&self->has_space, false, __ATOMIC_RELAXED);
 	translation_leave();
 	interrupts_on();
 	space_destroy(&self->space);
@@ -198,7 +198,7 @@ _Noreturn void process_exit(int status)
 static struct process *ended_child(struct process *self)
 {
 	for (struct process *child = self->children; child; child = child->sibling)
-		if (child->state == PROCESS_ZOMBIE)
+		if (process_state(child) == PROCESS_ZOMBIE)
 			return child;
 	return NULL;
 }
@@ -266,7 +266,7 @@ void process_kill_foreground(void)
 {
 	lock_acquire(&process_lock);
 	for (struct process *p = process_all; p; p = p->all)
-		if (is_foreground(p) && p->state != PROCESS_ZOMBIE)
+		if (is_foreground(p) && process_state(p) != PROCESS_ZOMBIE)
 			sched_kill(p);
 	lock_release(&process_lock);
 }
@@ -275,12 +275,12 @@ void process_kill_foreground(void)
 static __attribute__((noinline)) void leave_with_care(struct process *self)
 {
 	do {
-		if (self->killed) {
+		if (process_is_killed(self)) {
 			interrupts_on();
 			process_exit(-1);
 		}
 		sched_yield();
-	} while (self->killed || this_cpu()->reschedule);
+	} while (process_is_killed(self) || this_cpu()->reschedule);
 }
 
 void process_leave(struct trapframe *frame)
@@ -288,6 +288,6 @@ void process_leave(struct trapframe *frame)
 	struct process *self = process_current();
 
 	(void)frame;
-	if (self->killed || this_cpu()->reschedule)
+	if (process_is_killed(self) || this_cpu()->reschedule)
 		leave_with_care(self);
 }

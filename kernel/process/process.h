@@ -16,15 +16,15 @@ enum process_state { PROCESS_NEW, PROCESS_READY, PROCESS_RUNNING, PROCESS_SLEEPI
 struct process {
 	int pid;
 	char name[16];
-	enum process_state state;      // sched_lock
+	enum process_state state;      // sched_lock to set
 	bool killed;                   // sched_lock to set
 	bool steady;                   // sched_lock; sleeps so that a kill does not wake it
 	bool user;                     // false for a kernel thread
-	bool has_space;                // translates through `space`; false for a kernel thread and near the end
+	bool has_space;                // translates through `space`; false for a kernel thread and near the end; atomic
 	bool orphan;                   // process_lock; init inherited it
-	int hart;                      // where it runs or last ran, -1: nowhere yet
+	int hart;                      // sched_lock; where it runs or last ran, -1: nowhere yet
 	int exit_status;               // valid in a zombie
-	uint64_t time, started;        // time units that it ran; when it was last switched to
+	uint64_t time, started;        // sched_lock; time units that it ran; when it was last switched to
 	uint64_t wake_tick;            // sched_lock; end of a timed sleep
 	struct process *next;          // in the run queue or a wait queue; sched_lock
 	struct wait_queue *waiting_on; // sched_lock
@@ -34,6 +34,7 @@ struct process {
 	void (*run)(void *argument);   // kernel thread: its function
 	void *argument;
 	struct space space;            // its own thread's
+	size_t resident, table_pages;  // of the space when it was last switched away from or ticked: for others while it runs; atomic
 	struct process *parent;        // process_lock
 	struct process *sibling, *children; // process_lock
 	struct wait_queue child_ended; // process_wait sleeps here, under process_lock
@@ -41,6 +42,21 @@ struct process {
 	struct file *files[NOFILE];
 	struct inode *cwd;
 };
+
+static inline bool process_is_killed(const struct process *process)
+{
+	return __atomic_load_n(&process->killed, __ATOMIC_RELAXED);
+}
+
+static inline bool process_has_space(const struct process *process)
+{
+	return __atomic_load_n(&process->has_space, __ATOMIC_RELAXED);
+}
+
+static inline enum process_state process_state(const struct process *process) // of the moment, without sched_lock
+{
+	return __atomic_load_n(&process->state, __ATOMIC_RELAXED);
+}
 
 // The process that runs here, NULL on an idle hart. The kernel is not preempted, so the answer stays right until the caller sleeps.
 static inline struct process *process_current(void)

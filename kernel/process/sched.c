@@ -45,13 +45,24 @@ static struct wait_queue sleepers; // sched_lock; timed sleeps, soonest first
 static uint64_t next_wake = UINT64_MAX; // tick at which the first of `sleepers` is due
 static uint32_t idle;              // sched_lock; bit per hart that waits for work
 
+// Whether a queue is empty, what a process does and whether it was killed, others ask without sched_lock.
+static void set_first(struct wait_queue *queue, struct process *process)
+{
+	__atomic_store_n(&queue->first, process, __ATOMIC_RELAXED);
+}
+
+static void set_state(struct process *process, enum process_state state)
+{
+	__atomic_store_n(&process->state, state, __ATOMIC_RELAXED);
+}
+
 static void push(struct wait_queue *queue, struct process *process)
 {
 	process->next = NULL;
 	if (queue->first)
 		queue->last->next = process;
 	else
-		queue->first = process;
+		set_first(queue, process);
 	queue->last = process;
 }
 
@@ -60,7 +71,7 @@ static struct process *pop(struct wait_queue *queue)
 	struct process *process = queue->first;
 
 	if (process)
-		queue->first = process->next;
+		set_first(queue, process->next);
 	return process;
 }
 
@@ -73,7 +84,7 @@ static void take_out(struct wait_queue *queue, struct process *process)
 	if (before)
 		before->next = process->next;
 	else
-		queue->first = process->next;
+		set_first(queue, process->next);
 	if (queue->last == process)
 		queue->last = before;
 }
@@ -96,10 +107,19 @@ static void call_a_hart(void)
 
 static void make_ready(struct process *process)
 {
-	process->state = PROCESS_READY;
+	set_state(process, PROCESS_READY);
 	process->waiting_on = NULL;
 	push(&ready, process);
 	call_a_hart();
+}
+
+// How large the running process is, for ps on other harts, which may not look into its space while it changes.
+static void note_size(struct process *self)
+{
+	if (!self->has_space)
+		return;
+	__atomic_store_n(&self->resident, self->space.resident, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->table_pages, self->space.table.pages, __ATOMIC_RELAXED);
 }
 
 // Makes `next` the process of this hart; NULL: none.
@@ -107,8 +127,10 @@ static void dispatch(struct cpu *cpu, struct process *next)
 {
 	uint64_t now = timer_now();
 
-	if (cpu->current)
+	if (cpu->current) {
 		cpu->current->time += now - cpu->current->started;
+		note_size(cpu->current);
+	}
 	cpu->current = next;
 	cpu->reschedule = false;
 	if (next && next->has_space)
@@ -117,7 +139,7 @@ static void dispatch(struct cpu *cpu, struct process *next)
 		translation_leave();
 	if (!next)
 		return;
-	next->state = PROCESS_RUNNING;
+	set_state(next, PROCESS_RUNNING);
 	next->started = now;
 	next->hart = (int)cpu->number;
 	cpu->kernel_sp = (uintptr_t)next->stack + KERNEL_STACK_BYTES;
@@ -146,7 +168,7 @@ static bool sleep_on(struct wait_queue *queue, struct lock *lock, bool steady)
 	lock_acquire(&sched_lock);
 	bool go = steady || !self->killed;
 	if (go) {
-		self->state = PROCESS_SLEEPING;
+		set_state(self, PROCESS_SLEEPING);
 		self->steady = steady;
 		self->waiting_on = queue;
 		push(queue, self);
@@ -197,7 +219,7 @@ void sched_yield(void)
 	lock_acquire(&sched_lock);
 	this_cpu()->reschedule = false;
 	if (ready.first) {
-		self->state = PROCESS_READY;
+		set_state(self, PROCESS_READY);
 		push(&ready, self);
 		give_up(self);
 	}
@@ -207,6 +229,11 @@ void sched_yield(void)
 uint64_t sched_ticks(void)
 {
 	return timer_now() * TICKS_PER_SECOND / timer_hz;
+}
+
+static void set_next_wake(void) // a timer interrupt looks without sched_lock whether anything is due
+{
+	__atomic_store_n(&next_wake, sleepers.first ? sleepers.first->wake_tick : UINT64_MAX, __ATOMIC_RELAXED);
 }
 
 // Enters the running process into `sleepers`, behind those that are due no later.
@@ -222,7 +249,7 @@ static void enter_by_tick(struct process *self)
 	*link = self;
 	if (!self->next)
 		sleepers.last = self;
-	next_wake = sleepers.first->wake_tick;
+	set_next_wake();
 }
 
 bool sched_sleep_ticks(uint64_t ticks)
@@ -233,7 +260,7 @@ bool sched_sleep_ticks(uint64_t ticks)
 
 	lock_acquire(&sched_lock);
 	while (!self->killed && sched_ticks() < until) {
-		self->state = PROCESS_SLEEPING;
+		set_state(self, PROCESS_SLEEPING);
 		self->steady = false;
 		self->waiting_on = &sleepers;
 		self->wake_tick = until;
@@ -253,11 +280,13 @@ void sched_tick(void)
 		lock_acquire(&sched_lock);
 		while (sleepers.first && sleepers.first->wake_tick <= now)
 			make_ready(pop(&sleepers));
-		next_wake = sleepers.first ? sleepers.first->wake_tick : UINT64_MAX;
+		set_next_wake();
 		lock_release(&sched_lock);
 	}
 	if (__atomic_load_n(&ready.first, __ATOMIC_RELAXED))
 		this_cpu()->reschedule = true;
+	if (process_current())
+		note_size(process_current());
 }
 
 void sched_start(struct process *process)
@@ -270,7 +299,7 @@ void sched_start(struct process *process)
 void sched_kill(struct process *process)
 {
 	lock_acquire(&sched_lock);
-	process->killed = true;
+	__atomic_store_n(&process->killed, true, __ATOMIC_RELAXED);
 	if (process->state == PROCESS_SLEEPING && !process->steady) {
 		take_out(process->waiting_on, process);
 		make_ready(process);
@@ -285,7 +314,7 @@ _Noreturn void sched_end(struct wait_queue *parent_queue, struct lock *lock)
 	struct process *self = process_current();
 
 	lock_acquire(&sched_lock);
-	self->state = PROCESS_ZOMBIE;
+	set_state(self, PROCESS_ZOMBIE);
 	stack_put_locked(self->stack);
 	if (parent_queue)
 		wake_all(parent_queue);

@@ -21,7 +21,7 @@ static __attribute__((noinline)) int64_t touch_or_undo(struct space *space, uint
 	if (space_touch(space, old, (uint64_t)delta, ACCESS_WRITE) == SPACE_OK)
 		return (int64_t)old;
 	if (space_sbrk(space, -delta, &ignored) != SPACE_OK)
-		process_current()->killed = true;
+		__atomic_store_n(&process_current()->killed, true, __ATOMIC_RELAXED);
 	return -1;
 }
 

@@ -210,20 +210,30 @@ TEST(kill_each_state)
 	EXPECT_KILLED(kill_self, 0);
 }
 
+// The pid of a child of `parent`, as ps tells; 0: it has none.
+static int child_of(int parent)
+{
+	static struct psinfo processes[NPROC];
+	int count = ps(processes, NPROC);
+
+	for (int i = 0; i < count; i++)
+		if (processes[i].parent == parent)
+			return processes[i].pid;
+	return 0;
+}
+
 // A process that waits for its child can be killed; the child goes to init, which reaps it when it is killed in turn.
 TEST(kill_waiting)
 {
-	static struct psinfo processes[NPROC];
-	int pid = start(wait_forever, 0), status, count;
+	int pid = start(wait_forever, 0), status, child;
 
-	pause(2);
-	count = ps(processes, NPROC);
+	while (!(child = child_of(pid)))
+		pause(1);
+	pause(1); // most likely it waits by now
 	EXPECT(kill(pid), 0);
 	EXPECT(wait(&status), pid);
 	EXPECT(status, -1);
-	for (int i = 0; i < count; i++)
-		if (processes[i].parent == pid)
-			EXPECT(kill(processes[i].pid), 0);
+	EXPECT(kill(child), 0);
 }
 
 TEST(kill_races)

@@ -186,7 +186,7 @@ void page_free(pa_t block)
 		return;
 	}
 	struct page *page = record_in(page_state.window.records, offset);
-	if (__atomic_load_n(&page->extra, __ATOMIC_RELAXED) > 0) { // shared, or not used at all
+	if (__atomic_load_n(&page->extra, __ATOMIC_ACQUIRE) > 0) { // shared, or not used at all
 		if (!is_single(__atomic_load_n(&page->state, __ATOMIC_RELAXED))) {
 			free_slowly(block);
 			return;
