@@ -1,4 +1,4 @@
-// adversary.c: see adversary.h. Sizes and addresses are in words of WORD bytes here; blocks tile the memory without a gap.
+// adversary.c: see adversary.h. Sizes and addresses are in the play's words here, of which blocks with their headers take whole numbers.
 #include "adversary.h"
 
 #include "../freelist.h"
@@ -8,12 +8,12 @@ static uint32_t sorted[PLAY_BLOCKS];
 
 static uint32_t take(struct play *play, size_t words)
 {
-	return play_take(play, words * WORD);
+	return play_take(play, words * play->word);
 }
 
 static bool has_room(const struct play *play, size_t words, size_t most)
 {
-	return !play->refused && play->live + words * WORD <= most * WORD;
+	return !play->refused && play->live + words * play->word <= most * play->word;
 }
 
 static void fill(struct play *play, size_t words, size_t most)
@@ -25,9 +25,9 @@ static void fill(struct play *play, size_t words, size_t most)
 // ---- Robson 1971: keep what lies on every 2^i-th word, so that no hole of 2^i words is left wherever blocks were placed
 
 // Whether the block has a word whose address is `place` more than a multiple of `step`.
-static bool lies_on(const struct play_block *block, size_t place, size_t step)
+static bool lies_on(const struct play *play, const struct play_block *block, size_t place, size_t step)
 {
-	return (place - block->at / WORD) % step < block->bytes / WORD;
+	return (place - block->at / play->word) % step < block->bytes / play->word;
 }
 
 // What the kept blocks are worth: the memory that each keeps useless.
@@ -36,8 +36,8 @@ static size_t worth(const struct play *play, size_t place, size_t step)
 	size_t sum = 0;
 
 	for (size_t i = 0; i < play->blocks; i++)
-		if (play->block[i].bytes && lies_on(&play->block[i], place, step))
-			sum += step - play->block[i].bytes / WORD;
+		if (play->block[i].bytes && lies_on(play, &play->block[i], place, step))
+			sum += step - play->block[i].bytes / play->word;
 	return sum;
 }
 
@@ -50,7 +50,7 @@ void any_adversary(struct play *play, size_t most, size_t largest)
 		if (worth(play, place + step / 2, step) > worth(play, place, step))
 			place += step / 2;
 		for (uint32_t i = 0; i < play->blocks; i++)
-			if (play->block[i].bytes && !lies_on(&play->block[i], place, step))
+			if (play->block[i].bytes && !lies_on(play, &play->block[i], place, step))
 				play_give(play, i);
 		fill(play, step, most);
 	}
@@ -67,7 +67,7 @@ static void thin(struct play *play, size_t words)
 	for (size_t i = 0; i + 1 < count; i++) {
 		const struct play_block *block = &play->block[sorted[i]];
 
-		if (play->block[sorted[i + 1]].at - end < words * WORD)
+		if (play->block[sorted[i + 1]].at - end < words * play->word)
 			play_give(play, sorted[i]);
 		else
 			end = block->at + block->bytes;
@@ -151,9 +151,9 @@ static bool is_refused(const struct heap_ops *ops, adversary *plays, size_t most
 	static struct play play;
 	size_t own = (sizeof(struct freelist) + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
 
-	play_start(&play, ops, own + words * WORD, sizeof(struct block));
+	play_start(&play, ops, own + words * PLAY_WORD, sizeof(struct block));
 	plays(&play, most, largest);
-	EXPECT(play.most <= most * WORD);
+	EXPECT(play.most <= most * PLAY_WORD);
 	return play.refused;
 }
 

@@ -13,8 +13,6 @@
 
 #include "play.h"
 
-#define WORD ((size_t)32) // a block of the free list's is no shorter, header included
-
 typedef void adversary(struct play *play, size_t most, size_t largest); // words: M, n
 
 adversary any_adversary;       // of whatever heap: n a power of two

@@ -35,7 +35,7 @@ void play_start(struct play *play, const struct heap_ops *ops, size_t arena, siz
 	host_ram(BASE, PLAY_ARENA, NULL);
 	host_reserve_hook = refuse;
 	memset(touched, 0, sizeof touched);
-	*play = (struct play){ .header = header, .block = block, .turn = turn };
+	*play = (struct play){ .header = header, .word = PLAY_WORD, .block = block, .turn = turn };
 	play->heap = heap_create(ops, pa_pointer(PA(BASE)), arena);
 	EXPECT(play->heap);
 }

@@ -13,6 +13,7 @@
 
 #define PLAY_BLOCKS (1u << 18) // the most in one play
 #define PLAY_ARENA  ((size_t)32 << 20)
+#define PLAY_WORD   ((size_t)32) // a block of the free list's is no shorter, header included
 
 struct play_block {
 	uintptr_t at; // offset in the play's memory
@@ -26,7 +27,7 @@ struct play_turn {
 
 struct play {
 	struct heap *heap;
-	size_t header;
+	size_t header, word; // word: PLAY_WORD, what adversaries count in
 	struct play_block *block;
 	struct play_turn *turn;
 	size_t blocks, turns;
