@@ -279,8 +279,9 @@ build/host/study: $(STUDY_C) $(wildcard mm/*.h mm/host/*.h) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread $(WARN) -DMM_CHECK=0 $(patsubst %,-Wl$(comma)--wrap=%,$(STUDY_WRAPS)) -o $@ $(STUDY_C)
 
-study: build/host/study
+study:
 	@sh tools/setup study
+	@+$(MAKE) -s build/host/study
 	@$$(sh tools/doctor --plotter) tests/study.py
 
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------

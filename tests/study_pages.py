@@ -46,7 +46,9 @@ def tables(data):
 def cell(value):
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 UNITS = {"adversaries": "memory needed / used at most", "cost": "instructions a call", "time": "multiples of malloc's time",

@@ -54,8 +54,9 @@ def plain(value, _):
 
 
 def memory(data, out):
-    figure, axes = panels(data, "What a heap holds of the machine's memory (blue), and what its users asked for (grey)", "calls, thousands",
-                          "MiB")
+    figure, axes = panels(data, "What a heap holds of the machine's memory (blue), and what its users asked for (grey)",
+                          "calls, thousands    "
+                          "(1: small blocks come   2: come and go   3: larger ones come   4: most go   5: small ones again)", "MiB")
     peaks = sorted(max(row["held"] for row in rows) for rows in data.values())
     top = 1.6 * peaks[len(peaks) // 2] / 2**20
     for axis, rows in zip(axes, data.values()):
@@ -67,10 +68,12 @@ def memory(data, out):
         for act in range(1, 6):
             start = next(row["call"] for row in rows if row["act"] == act) / 1000
             axis.axvline(start, color="#AAAAAA", linewidth=0.5, linestyle=":")
-            axis.annotate(str(act), (start, top), (3, -10), textcoords="offset points", fontsize=8, color="#777777")
+            axis.annotate(str(act), (start, top), (3, -10), textcoords="offset points", fontsize=8, color="#777777",
+                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
         if max(held) > top:
             axis.annotate(f"up to {max(held):.0f} MiB ↑", (calls[-1], top), (-2, -22), textcoords="offset points", ha="right",
                           color=OWN, fontsize=9, fontweight="bold")
+    axes[0].yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     save(figure, out, "memory")
 
 
