@@ -271,7 +271,7 @@ $(eval $(call host_tests,clang))
 host-tests: build/host/mm-tests-gcc build/host/mm-tests-clang
 
 # --- the study: every heap measured as the kernel builds it, and the tables and plots of that -------------------------------------
-STUDY_C := $(filter-out mm/host/main.c mm/host/test_%,$(HOST_C)) $(wildcard mm/host/study*.c)
+STUDY_C := $(filter-out mm/host/main% mm/host/test_%,$(HOST_C)) $(wildcard mm/host/study*.c)
 STUDY_WRAPS := lock_acquire lock_release port_pin port_unpin
 
 build/host/study: $(STUDY_C) $(wildcard mm/*.h mm/host/*.h) Makefile

@@ -7,7 +7,7 @@ PLOTS = {
 Each heap begins empty in a machine of 128 MiB and lives through five acts: (1) small blocks come and stay, (2) a random one goes and
 another comes, (3) a quarter of them is replaced by larger ones, (4) most go, (5) small ones come and go again. Grey is what the users
 asked for; blue is what the heap has taken from the page allocator and not given back. The gap in act 2 is headers, rounding and holes;
-what is left in act 4 is what the few survivors pin."""),
+what is left in act 4 is what the few survivors pin. The steps are how heaps grow: by a quarter or half of what they have."""),
     "cost": ("Instructions by the number of blocks", """\
 A free of a random block and a kmalloc of another size, after many of them, at each number of live blocks. A flat line costs the same
 however full the heap is; a rising one searches. Counted by callgrind on this machine's processor, so exact, and the same in each run; the
