@@ -16,6 +16,7 @@ matplotlib.rcParams.update({
 
 
 def panels(heaps, title, x_label, y_label):
+    """A figure with a panel for each heap, and the panels."""
     rows = math.ceil(len(heaps) / COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(13, 1.3 + 2.6 * rows), sharex=True, sharey=True, layout="constrained",
                                    squeeze=False)
@@ -26,8 +27,9 @@ def panels(heaps, title, x_label, y_label):
     flat = list(axes.flat)
     for unused in flat[len(heaps):]:
         unused.set_visible(False)
-    for axis, heap in zip(flat, heaps):
+    for place, (axis, heap) in enumerate(zip(flat, heaps)):
         axis.set_title(heap)
+        axis.tick_params(labelbottom=place + COLUMNS >= len(heaps))   # the lowest of its column
     return figure, flat
 
 
