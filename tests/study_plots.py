@@ -48,7 +48,8 @@ def lines(data, x, y, axes):
         axis.plot([row[x] for row in rows], [row[y] for row in rows], color=OWN, linewidth=2)
         value = rows[-1][y]
         axis.annotate(f"{value:,.0f}" if value >= 10 else f"{value:.2g}", (rows[-1][x], value), (3, 0), textcoords="offset points",
-                      color=OWN, va="center", fontsize=9, fontweight="bold", annotation_clip=False)
+                      color=OWN, va="center", fontsize=9, fontweight="bold", annotation_clip=False,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
 
 
 def plain(value, _):
