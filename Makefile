@@ -3,6 +3,7 @@
 #   make               kernel and disk image               make test      every test; last line "N passed, N failed"
 #   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside
 #   make gdb           the same under gdb, one terminal    make fuzz      libFuzzer targets, FUZZ_SECONDS each
+#   make study         tables and plots of all heaps in build/study/
 #   make -s print-qemu the command that make qemu runs     make lint      house rules; make doctor: which tools are missing
 #   make labs          which labs there are              make lab LAB=03 DIR=folder   a tree to work in; there: make check, make grade,
 #                                                        make watch, make hint STEP=3.2; make release LAB=all DEST=folder: trees to hand out
@@ -99,7 +100,7 @@ KERNEL_O += $(call absent,prebuilt/kernel$(patsubst %-judge,%,$(VARIANT))/)
 LIB_O    += $(call absent,prebuilt/user/)
 USER_LD  := $(firstword $(wildcard user/*.ld user/lib/*.ld))
 
-.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench fuzz lint doctor setup clean host-tests FORCE \
+.PHONY: all kernel image tools qemu run-qemu print-qemu gdb run-gdb test bench study fuzz lint doctor setup clean host-tests FORCE \
 	check grade watch hint labs lab release test-graders
 
 all: kernel image
@@ -108,7 +109,7 @@ image: $(IMAGE)
 
 LAB_GOALS := check grade watch hint labs lab release
 ifeq ($(CROSS),)
-ifneq ($(filter-out qemu gdb test bench doctor setup test-graders clean lint host-tests fuzz $(LAB_GOALS),$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out qemu gdb test bench study doctor setup test-graders clean lint host-tests fuzz $(LAB_GOALS),$(or $(MAKECMDGOALS),all)),)
 $(shell sh tools/doctor >&2)
 $(error No riscv64 compiler was found: see above. "make qemu" and "make test" install it where they can)
 endif
@@ -251,7 +252,7 @@ run-gdb: all
 	@KERNEL=$(KERNEL) QEMU_COMMAND=$(call quote,$(QEMU_COMMAND)) python3 tools/gdb/start $(GDB_ARGUMENTS)
 
 # --- host tests of mm ------------------------------------------------------------------------------------------------------------
-HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload% mm/host/malloc%,$(wildcard mm/host/*.c)) $(MM_C)
+HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload% mm/host/malloc% mm/host/study%,$(wildcard mm/host/*.c)) $(MM_C)
 HOST_BASE  := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer
 HOST_FLAGS := $(HOST_BASE) -fsanitize=address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
 # Threads, at level 0, where the short ways are. For volatile accesses and fences see mm/host/tsan.c.
@@ -299,6 +300,19 @@ build/host/bench_malloc build/host/malloc_check: build/host/%: mm/host/%.c Makef
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread -fno-builtin $(WARN) -o $@ $<
+# --- the study: every heap measured as the kernel builds it, and the tables and plots of that -------------------------------------
+STUDY_C := $(filter-out mm/host/main% mm/host/test_%,$(HOST_C)) $(wildcard mm/host/study*.c)
+STUDY_WRAPS := lock_acquire lock_release port_pin port_unpin
+
+build/host/study: $(STUDY_C) $(wildcard mm/*.h mm/host/*.h) Makefile
+	$(call say,HOSTCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread $(WARN) -DMM_CHECK=0 $(patsubst %,-Wl$(comma)--wrap=%,$(STUDY_WRAPS)) -o $@ $(STUDY_C)
+
+study:
+	@sh tools/setup study
+	@+$(MAKE) -s build/host/study
+	@$$(sh tools/doctor --plotter) tests/study.py
 
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))
