@@ -249,7 +249,7 @@ bool cache_register(struct kmem_cache *cache)
 {
 	lock_acquire(&slab_caches_lock);
 	if (!begun) { // records last in the list: kmem_reap frees records of other caches' slabs
-		begun = cache_setup(&slab_records, "slab records", sizeof(struct slab), (size_t)1 << OWNER_SHIFT, NULL) &&
+		begun = cache_setup(&slab_records, "slab records", sizeof(struct slab), SLAB_ALIGN, NULL) &&
 			cache_setup(&magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
 			cache_setup(&caches, "slab caches", sizeof(struct kmem_cache), 64, NULL);
 		enter(&slab_records, 1);

@@ -3,22 +3,17 @@
 //    slab_stocks[cpu][number of the cache] ──► [NULL|object|object|object|    |    ]     a CPU's own magazine: no lock, no atomic
 //                                                                     ^top       ^end       instruction
 //    cache ──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
-//
-//    the record of each page of a slab:   owner: the struct slab    tag: SLAB_TAG + the cache's number    extra: which page of the slab it is
-//
-// So the way from an object to its cache touches the page's record only: not the slab, of which there may be thousands.
 #pragma once
 
-#include "page_record.h"
+#include "page.h"
 #include "slab.h"
 
-#define SLAB_TAG       0x5100u // struct page.tag of a slab's page, plus the number of its cache
 #define SLAB_CACHES    128u    // the most caches; number 0 is nobody's
 #define LARGE_TAG      ((uint16_t)0x1a26) // of the first page of a large kmalloc block; owner: the heap
 #define SLAB_OBJECTS   256u               // the most objects in a slab
 #define SLAB_ORDER_MAX 3u                 // the largest slab: 8 pages
 #define SLABS_KEEP     2u                 // empty slabs that a cache keeps
-#define OWNER_SHIFT    6u // struct page.owner is a physical address in units of 64 bytes
+#define SLAB_ALIGN     64u // of struct slab
 
 struct slab { // in the cache `slab_records`, whose own slabs have theirs at the start of their pages
 	struct kmem_cache *cache;
@@ -85,7 +80,7 @@ bool cache_register(struct kmem_cache *cache);
 uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order); // objects in a slab, 0: none fits
 size_t slab_first(const struct kmem_cache *cache); // where in its pages the first object is
 
-// With the cache's lock held: up to `count` objects out of the slabs, how many there were; and back into its slab, where double frees panic.
+// With the cache's lock held: up to `count` objects out of the slabs, how many there were; and back into its slab: double frees panic.
 size_t slabs_take(struct kmem_cache *cache, void **objects, size_t count);
 void slabs_give(struct kmem_cache *cache, void *object);
 // Takes empty slabs beyond `keep` out of the cache, as a chain for slabs_delete to free after the lock's release.
@@ -108,47 +103,4 @@ static inline uintptr_t slab_start(const struct slab *slab) // of its pages
 static inline enum slab_list slab_list_for(const struct slab *slab)
 {
 	return slab->free == slab->count ? EMPTY : slab->free ? PARTIAL : FULL;
-}
-
-static inline struct slab *slab_of(const struct page *page) // page: one of a slab
-{
-	return pa_pointer(PA((uint64_t)page->owner << OWNER_SHIFT));
-}
-
-// The record of the page that any address lies in; one that has no tag when there is none.
-static inline struct page *page_under(const void *address)
-{
-	return record_of(PA(round_down(pa_of(address).raw, PAGE_BYTES)));
-}
-
-// The number of the cache whose slab the page belongs to; SLAB_CACHES or more when it belongs to none.
-static inline uint32_t number_of(const struct page *page)
-{
-	return page->tag - SLAB_TAG;
-}
-
-static inline struct kmem_cache *cache_of(const struct page *page) // or NULL
-{
-	return number_of(page) < SLAB_CACHES ? slab_cache_of[number_of(page)] : NULL;
-}
-
-// True for the address of an object in a slab: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by
-// direct computation", Software: Practice and Experience 49(6), 2019). `limit` and `inverse` are the cache's. In a slab that is smaller than
-// its cache prefers, what lies behind the last object is found only when the object is given back to the slab.
-static inline bool is_object(const struct page *page, uintptr_t address, uint32_t limit, uint64_t inverse)
-{
-	uint64_t offset = page->extra * PAGE_BYTES + address % PAGE_BYTES;
-
-	return offset < limit && offset * inverse < inverse;
-}
-
-static inline bool slab_has_object_at(const struct page *page, const struct kmem_cache *cache, uintptr_t address)
-{
-	return is_object(page, address, cache->limit, cache->inverse);
-}
-
-// offset / stride, for offsets in a slab
-static inline size_t slab_index(const struct kmem_cache *cache, uint64_t offset)
-{
-	return (size_t)((unsigned __int128)offset * cache->inverse >> 64);
 }

@@ -10,7 +10,7 @@
 // Source: the idea of the asymmetric barrier is that of Dice, Huang and Yang, "Asymmetric Dekker synchronization", Sun Microsystems, 2001.
 #pragma once
 
-#include "slab_cache.h"
+#include "slab_record.h"
 
 // The ways when a magazine is empty, full or missing, or the stock is not open. All end the pin.
 void *cache_take_slowly(struct kmem_cache *cache, struct pin pin) __attribute__((noinline, cold));

@@ -4,8 +4,7 @@
 //
 // The invariants S1 to S8 are stated in slab.c. Pages are taken and given back while no lock is held; only the records of slabs that stand
 // apart come from another cache, whose own slabs hold their records themselves.
-#include "slab_cache.h"
-
+#include "slab_record.h"
 
 static void link_slab(struct slab *slab)
 {
@@ -52,7 +51,7 @@ static void mark_pages(uintptr_t start, unsigned order, const struct slab *slab)
 	for (size_t i = 0; i < (size_t)1 << order; i++) {
 		struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
 
-		page->owner = slab ? (uint32_t)(pa_of(slab).raw >> OWNER_SHIFT) : 0;
+		page->owner = slab ? (uint32_t)(pa_of(slab).raw / SLAB_ALIGN) : 0;
 		page->tag = slab ? (uint16_t)(SLAB_TAG + slab->cache->number) : 0;
 		page->extra = slab ? (uint32_t)i : 0;
 	}

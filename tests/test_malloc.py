@@ -97,10 +97,10 @@ def gcc_compiles_the_kernel():
         result = subprocess.run(["make", "-s", "-j2", "kernel"], cwd=tree, env=environment, capture_output=True, text=True,
                                 timeout=patience(300))
         expect_that(result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:])
+        prefix = subprocess.run(["sh", "tools/doctor", "--prefix"], cwd=TOP, capture_output=True, text=True, check=True).stdout.strip()
         for name in ("quire.elf", "mm/slab.c.o"):   # debug information names the folder, so it is left out
             stripped = [os.path.join(directory, name.replace("/", "-") + number) for number in "12"]
             for source, target in zip((TOP, tree), stripped):
-                prefix = subprocess.run(["sh", "tools/doctor", "--prefix"], cwd=TOP, capture_output=True, text=True, check=True).stdout.strip()
                 subprocess.run([f"{prefix}objcopy", "--strip-debug", os.path.join(source, "build/kernel", name), target], check=True)
             expect_that(filecmp.cmp(*stripped, shallow=False), f"{name} differs")
 

@@ -130,8 +130,8 @@ static size_t size_kernel(struct random *random)
 {
 	static const struct {
 		uint16_t bytes, share; // in thousandths
-	} kinds[] = { { 32, 150 }, { 64, 220 }, { 96, 110 }, { 128, 120 }, { 192, 150 }, { 256, 80 }, { 576, 60 }, { 1024, 40 }, { 2048, 20 },
-		{ 4096, 15 }, { 8192, 3 } };
+	} kinds[] = { { 32, 150 }, { 64, 220 },  { 96, 110 },  { 128, 120 }, { 192, 150 }, { 256, 80 },
+		      { 576, 60 }, { 1024, 40 }, { 2048, 20 }, { 4096, 15 }, { 8192, 3 } };
 	uint32_t at = draw(random, 1000);
 
 	for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -192,11 +192,13 @@ static void *exchange(void *number)
 	for (uint64_t sent = 0, received = 0; sent < exchanges || received < exchanges;) {
 		bool moved = false;
 
-		for (unsigned at = atomic_load(&out->filled); sent < exchanges && at - atomic_load(&out->emptied) < RING; sent++, moved = true) {
+		unsigned at = atomic_load(&out->filled);
+		for (; sent < exchanges && at - atomic_load(&out->emptied) < RING; sent++, moved = true) {
 			out->block[at % RING] = take(16 + draw(&random, 497));
 			atomic_store_explicit(&out->filled, ++at, memory_order_release);
 		}
-		for (unsigned at = atomic_load(&in->emptied); received < exchanges && at != atomic_load(&in->filled); received++, moved = true) {
+		at = atomic_load(&in->emptied);
+		for (; received < exchanges && at != atomic_load(&in->filled); received++, moved = true) {
 			free(in->block[at % RING]);
 			atomic_store_explicit(&in->emptied, ++at, memory_order_release);
 		}
@@ -225,7 +227,8 @@ static const struct {
 	const char *name;
 	void (*run)(uint64_t operations);
 } workloads[] = {
-	{ "pairs", pairs }, { "random", random_sizes }, { "kernel", kernel_mix }, { "threads", two_threads }, { "growth", grow_and_release },
+	{ "pairs", pairs },         { "random", random_sizes },     { "kernel", kernel_mix },
+	{ "threads", two_threads }, { "growth", grow_and_release },
 };
 
 int main(int count_of, char **arguments)

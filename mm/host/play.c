@@ -66,7 +66,11 @@ uint32_t play_take(struct play *play, size_t bytes)
 		return number;
 	}
 	uintptr_t at = (uintptr_t)block - (uintptr_t)pointer_to(play, 0);
-	EXPECT(at < WINDOW);
+	if (at >= WINDOW) {
+		play->heap->ops->free(play->heap, block);
+		play->refused = play->paged = true;
+		return number;
+	}
 	play->block[play->blocks++] = (struct play_block){ at, bytes };
 	play->turn[play->turns++] = (struct play_turn){ number, (uint32_t)bytes };
 	play->live += bytes;

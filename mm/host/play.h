@@ -34,6 +34,7 @@ struct play {
 	size_t live, most; // bytes asked for in live blocks, and the most at any time
 	size_t footprint;  // bytes that ever lay in a block
 	bool refused;      // a request was: the play is over, later calls do nothing
+	bool paged;        // and why: the heap's addresses are not those of memory, and no adversary knows where that is
 };
 
 // A fresh machine with a heap in an arena of so many bytes. One play at a time: the memory is the same.

@@ -57,8 +57,9 @@ void preload_memory_init(void)
 		room /= 2;
 	uint64_t limit = BLOCK + room, end = limit + TABLE_BYTES(room);
 	struct page_config config = { .cpus = PORT_MAX_CPUS, .limit = PA(limit) };
-	bool ready = port_linear && writable(BLOCK, BLOCK) && writable(limit, 2 * STATE_BYTES) && writable(end - STATE_BYTES, STATE_BYTES) &&
-		memblock_add(&mb, PA(BLOCK), BLOCK) && memblock_add(&mb, PA(limit), end - limit) && page_init(&mb, &config);
+	bool ready = port_linear && writable(BLOCK, BLOCK) && writable(limit, 2 * STATE_BYTES) &&
+		writable(end - STATE_BYTES, STATE_BYTES) && memblock_add(&mb, PA(BLOCK), BLOCK) &&
+		memblock_add(&mb, PA(limit), end - limit) && page_init(&mb, &config);
 	if (!ready)
 		port_panic("no addresses for its memory: is there a limit (ulimit -v) or no memory left?", 0);
 }
@@ -70,7 +71,8 @@ static bool grow(void)
 	lock_acquire(&lock);
 	uint64_t end = BLOCK + (uint64_t)page_total_count() * PAGE_BYTES;
 	uint64_t records = pa_of(page_at(page_state.zones[1].end)).raw, first = round_down(records, PAGE_BYTES);
-	bool grown = writable(end, BLOCK) && writable(first, records - first + BLOCK / PAGE_BYTES * sizeof(struct page)) && page_grow(BLOCK);
+	uint64_t bytes = records - first + BLOCK / PAGE_BYTES * sizeof(struct page);
+	bool grown = writable(end, BLOCK) && writable(first, bytes) && page_grow(BLOCK);
 	lock_release(&lock);
 	return grown;
 }
