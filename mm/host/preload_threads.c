@@ -3,11 +3,11 @@
 //    thread ──first enter──► a free slot: its CPU number ──exit──► magazines to the slabs, slot free
 //           `──(none free)──► PORT_SHARED_CPU: no magazines, and one such thread inside at a time
 //
-//    fork:   freeze magazines (all threads go to the slabs) ──► close the gate, wait until no lock is held ──► fork ──► open, thaw
+//    fork:   freeze magazines (all threads go to the slabs) ──► close the gate, wait for locks ──► fork ──► open, thaw
 //
-// The gate stands before every outermost lock and page call: a thread counts itself in, then looks whether the gate is closed; who closes it
-// then waits for the counts. In the child the other threads are gone; their slots are free, and what they had taken but not yet handed out
-// is lost.
+// The gate stands before every outermost lock and page call: a thread counts itself in, then looks whether the gate is closed; who closes
+// it then waits for the counts. In the child the other threads are gone; their slots are free, and what they had taken but not yet handed
+// out is lost.
 //
 // Cost: nothing on the fast path; two atomic additions and a look at the gate beside each lock.
 // Weakness: threads beyond PORT_MAX_CPUS - 1 take turns.

@@ -71,7 +71,8 @@ TEST(no_policy_beats_robson)
 		}
 }
 
-// The same over every heap but those that map pages wherever they are, by the memory that its blocks ever lay in, in words so long that headers hardly count.
+// The same over every heap but those that map pages wherever these are: by the memory that its blocks ever lay in, in words so long that
+// headers hardly count.
 TEST(no_heap_beats_robson)
 {
 	for (const struct heap_ops *const *ops = HEAPS; *ops; ops++) {
@@ -81,8 +82,8 @@ TEST(no_heap_beats_robson)
 		play_start(&play, *ops, PLAY_ARENA, sizeof(struct block));
 		play.word = 512;
 		any_adversary(&play, 1024, 64);
-		EXPECT_SO(play.paged || (!play.refused && play_figure(&play) > .9 * least), "%s needs %.2f times what is used, expected %.2f",
-			  (*ops)->name, play_figure(&play), least);
+		EXPECT_SO(play.paged || (!play.refused && play_figure(&play) > .9 * least),
+			  "%s needs %.2f times what is used, expected %.2f", (*ops)->name, play_figure(&play), least);
 	}
 }
 
