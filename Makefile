@@ -1,7 +1,7 @@
 # Quire's build. Everything that is made goes into build/; nothing here lists source files by name.
 #
 #   make               kernel and disk image               make test      every test; last line "N passed, N failed"
-#   make qemu          boot to a shell (^A x leaves)       make bench     instruction counts and times, from inside
+#   make qemu          boot to a shell (^A x leaves)       make bench     instructions and times; other allocators
 #   make gdb           the same under gdb, one terminal    make fuzz      libFuzzer targets, FUZZ_SECONDS each
 #   make study         tables and plots of all heaps in build/study/
 #   make -s print-qemu the command that make qemu runs     make lint      house rules; make doctor: which tools are missing
@@ -318,10 +318,11 @@ study:
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))
 FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
 
-build/fuzz/%: mm/host/%.c mm/host/port.c $(MM_C) $(wildcard mm/*.h mm/host/*.h) Makefile
+FUZZ_C := $(wildcard mm/host/port.c mm/host/barrier.c) $(MM_C)
+build/fuzz/%: mm/host/%.c $(FUZZ_C) $(wildcard mm/*.h mm/host/*.h) Makefile
 	$(call say,FUZZCC,$<)
 	@mkdir -p $(@D)
-	$(Q)clang $(FUZZ_FLAGS) -Wl,--wrap=page_alloc -o $@ $< mm/host/port.c $(MM_C)
+	$(Q)clang $(FUZZ_FLAGS) -Wl,--wrap=page_alloc -o $@ $< $(FUZZ_C)
 
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
@@ -374,8 +375,10 @@ test-graders: # every faulty and every hostile patch in grading/, not only a par
 
 bench:
 	@sh tools/setup run
-	@+$(MAKE) -s all
+	@sh tools/setup study
+	@+$(MAKE) -s all build/host/libquire.so build/host/bench_malloc
 	@python3 tests/bench.py
+	@$$(sh tools/doctor --plotter) tests/bench_malloc.py
 
 lint:
 	@python3 tools/lint

@@ -85,14 +85,13 @@ static bool refill(struct kmem_cache *cache, struct stock *stock)
 void *cache_take_slowly(struct kmem_cache *cache, struct pin pin)
 {
 	struct stock *stock = stock_of(cache, pin.cpu);
-	bool ready = stock_ready(cache, stock, pin.cpu);
 	void *object;
 
-	if (ready && refill(cache, stock)) {
+	if (stock_ready(cache, stock, pin.cpu) && refill(cache, stock)) {
 		object = *--stock->top;
 	} else {
-		object = slabs_take_one(cache); // out of a new slab
-		if (object && ready)
+		object = slabs_take_one(cache); // out of a new slab; the way there may have emptied the stock (kmem_reap_cpu)
+		if (object && stock_ready(cache, stock, pin.cpu))
 			refill(cache, stock);
 	}
 	stock_leave(stock);
@@ -368,15 +367,14 @@ void kmem_reap(void)
 
 void kmem_reap_cpu(void)
 {
-	lock_acquire(&slab_caches_lock);
 	struct pin pin = port_pin();
-	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next) {
-		struct stock *stock = stock_of(cache, pin.cpu);
 
-		if (stock_enter(stock))
-			empty(cache, stock, SLABS_KEEP);
+	for (unsigned number = 1; number < SLAB_CACHES; number++) {
+		struct stock *stock = &slab_stocks[pin.cpu][number];
+
+		if (slab_cache_of[number] && stock_enter(stock))
+			empty(slab_cache_of[number], stock, SLABS_KEEP);
 		stock_leave(stock);
 	}
 	port_unpin(pin);
-	lock_release(&slab_caches_lock);
 }

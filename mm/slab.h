@@ -20,7 +20,7 @@ void kmem_cache_destroy(struct kmem_cache *cache);
 // Returns the magazines' objects (of all CPUs) to their slabs and empty slabs to the page allocator, in every cache.
 void kmem_reap(void);
 
-// The same for this CPU's magazines only: before it goes away.
+// The same for this CPU's magazines only: before it goes away, or before it asks for more memory. No cache is made or destroyed meanwhile.
 void kmem_reap_cpu(void);
 
 // Seizes every stock of every cache, so that all CPUs go to the slabs and their locks; waits for those in use. kmem_thaw lets go. With it a
@@ -40,6 +40,10 @@ struct kmem_report {
 size_t kmem_report(struct kmem_report *report, size_t max);
 
 struct verdict kmem_check(void); // every cache
+
+// What heap_slab's ops do, for a caller that is to contain them (the host's malloc). The heap is one of heap_create(&heap_slab, ...).
+void *slab_alloc(struct heap *heap, size_t bytes, size_t align); // bytes == 0: a block of the smallest size
+void slab_free(struct heap *heap, void *block);
 
 // Forgets all caches: for a host that starts over with new memory.
 void slab_forget(void);

@@ -95,7 +95,7 @@ static __attribute__((noinline, cold)) void *alloc_rarely(struct slab_heap *slab
 	return cache ? cache_take(cache->number) : large_alloc(slabs, bytes, align);
 }
 
-static void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
+void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
 {
 	struct slab_heap *slabs = (struct slab_heap *)heap;
 
@@ -137,7 +137,7 @@ static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs,
 }
 
 // What page.c's window does not show, and what is no object or new to this CPU, goes the long way.
-static void slab_free(struct heap *heap, void *block)
+void slab_free(struct heap *heap, void *block)
 {
 	uint64_t offset = pa_of(block).raw - page_state.window.start;
 

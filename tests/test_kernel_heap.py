@@ -69,7 +69,7 @@ def its_trace_is_asked_again_of_every_heap():
     with tempfile.TemporaryDirectory(prefix="quire-") as folder:
         program, trace = os.path.join(folder, "replay"), os.path.join(folder, "trace")
         sources = [str(p) for p in pathlib.Path(TOP, "mm").glob("*.c")]
-        sources += [os.path.join(TOP, "mm/host", name) for name in ("bench_replay.c", "trace_file.c", "port.c")]
+        sources += [os.path.join(TOP, "mm/host", name) for name in ("bench_replay.c", "trace_file.c", "port.c", "barrier.c")]
         built = subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *sources, "-o", program],
                                capture_output=True, text=True)
         expect_that(built.returncode == 0, built.stderr)

@@ -46,17 +46,23 @@ static bool too_large(size_t bytes)
 	return bytes > PTRDIFF_MAX;
 }
 
+static __attribute__((noinline, cold)) void *first_malloc(size_t bytes)
+{
+	start();
+	return slab_alloc(heap, bytes, HEAP_ALIGN);
+}
+
 EXPORT WHOLE void *malloc(size_t bytes)
 {
 	if (__builtin_expect(!heap, 0))
-		start();
-	return heap_slab.alloc(heap, bytes, HEAP_ALIGN); // which has a place for 0 bytes, too; who refuses memory below sets errno
+		return first_malloc(bytes);
+	return slab_alloc(heap, bytes, HEAP_ALIGN); // which has a place for 0 bytes, too; who refuses memory below sets errno
 }
 
 EXPORT WHOLE void free(void *block)
 {
 	if (__builtin_expect(block != NULL, 1))
-		heap_slab.free(heap, block);
+		slab_free(heap, block);
 }
 
 EXPORT void *calloc(size_t count, size_t bytes)
@@ -108,7 +114,7 @@ static void *aligned(size_t align, size_t bytes)
 		return NULL;
 	if (align < HEAP_ALIGN)
 		align = HEAP_ALIGN;
-	void *block = heap_slab.alloc(heap, bytes | !bytes, align);
+	void *block = slab_alloc(heap, bytes, align);
 	return block || align <= PAGE_BYTES ? block : map_alloc(bytes, align); // slab's own mappings are aligned to pages
 }
 

@@ -5,8 +5,8 @@
 //
 //    a large block:   mapping ──► | ... | struct mapping | block ...                |
 //
-// The slab heap calls page_alloc and page_free by other names (see the Makefile), that is, through here: the first makes memory grow before
-// it refuses, the second counts what was freed and now and then gives whole free 4 MiB blocks back to the system, which it finds by
+// The slab heap calls page_alloc and page_free by other names (see the Makefile), that is, through here: the first empties this thread's
+// magazines and then makes memory grow before it refuses, the second counts what was freed and now and then gives whole free 4 MiB blocks back to the system, which it finds by
 // allocating them. vmalloc of mm/vmalloc.h
 // is answered here, by mmap.
 //
@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #include "../page_record.h"
+#include "../slab.h"
 #include "../vmalloc.h"
 #include "preload.h"
 
@@ -83,6 +84,10 @@ pa_t preload_page_alloc(unsigned order, unsigned flags)
 {
 	preload_enter();
 	pa_t page = page_alloc(order, flags);
+	if (pa_is_none(page)) { // magazines hold on to slabs of a size that may be wanted no more
+		kmem_reap_cpu();
+		page = page_alloc(order, flags);
+	}
 	while (pa_is_none(page) && order <= PAGE_MAX_ORDER && grow())
 		page = page_alloc(order, flags);
 	preload_leave();
