@@ -6,9 +6,8 @@
 //    a large block:   mapping ──► | ... | struct mapping | block ...                |
 //
 // The slab heap calls page_alloc and page_free by other names (see the Makefile), that is, through here: the first empties this thread's
-// magazines and then makes memory grow before it refuses, the second counts what was freed and now and then gives whole free 4 MiB blocks back to the system, which it finds by
-// allocating them. vmalloc of mm/vmalloc.h
-// is answered here, by mmap.
+// magazines and then makes memory grow before it refuses, the second counts what was freed and now and then gives whole free 4 MiB blocks
+// back to the system, which it finds by allocating them. vmalloc of mm/vmalloc.h is answered here, by mmap.
 //
 // Cost: a system call for 4 MiB, two for a large block.
 // Weakness: memory in smaller free blocks stays with the process.
