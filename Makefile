@@ -45,7 +45,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 RISCV := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -std=gnu11 -O2 -g -ffreestanding -fno-common -fno-pic \
 	-fno-pie -fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
 KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHECK=$(CHECK) \
-	-DPORT_PIN='"../kernel/machine/pin.h"'
+	-DPORT_PIN='"../kernel/machine/pin.h"' -DPORT_FRAMELESS='__attribute__((optimize("omit-frame-pointer")))'
 USER_FLAGS := $(RISCV)
 
 # Sanitizers: kernel/sanitize/ is their run time, part of such kernels only and never instrumented itself.
@@ -314,6 +314,11 @@ study:
 	@+$(MAKE) -s build/host/study
 	@$$(sh tools/doctor --plotter) tests/study.py
 
+build/host/bench_page: $(wildcard mm/host/bench_page.c mm/memblock.c mm/page*.c mm/*.h) Makefile
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread $(WARN) -o $@ $(filter %.c,$^)
+
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))
 FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
@@ -376,8 +381,9 @@ test-graders: # every faulty and every hostile patch in grading/, not only a par
 bench:
 	@sh tools/setup run
 	@sh tools/setup study
-	@+$(MAKE) -s all build/host/libquire.so build/host/bench_malloc
+	@+$(MAKE) -s all build/host/libquire.so build/host/bench_malloc build/host/bench_page
 	@python3 tests/bench.py
+	@python3 tests/bench_pages.py
 	@$$(sh tools/doctor --plotter) tests/bench_malloc.py
 
 lint:

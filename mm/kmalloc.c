@@ -88,7 +88,7 @@ struct heap *kmalloc_heap(void)
 	return kernel.heap;
 }
 
-void *kmalloc(size_t bytes)
+PORT_FRAMELESS void *kmalloc(size_t bytes)
 {
 	if (MM_CHECK > 0)
 		return heap_alloc_for(kernel.heap, bytes, HEAP_ALIGN, CALLER);
@@ -109,7 +109,7 @@ void *krealloc(void *block, size_t bytes)
 	return heap_realloc_for(kernel.heap, block, bytes, CALLER);
 }
 
-void kfree(void *block)
+PORT_FRAMELESS void kfree(void *block)
 {
 	if (MM_CHECK > 0)
 		heap_free_for(kernel.heap, block, CALLER);

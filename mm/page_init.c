@@ -180,7 +180,8 @@ static void open_window(void)
 		uint32_t to = span->first + span->count < zone->end ? span->first + span->count : zone->end;
 		uint64_t bytes = from < to ? (uint64_t)(to - from) << PAGE_SHIFT : 0;
 		if (bytes > page_state.window.bytes)
-			page_state.window = (struct window){ frame_address(from).raw, bytes, (uintptr_t)page_at(from) };
+			page_state.window = (struct window){ .start = frame_address(from).raw, .bytes = bytes,
+				.seen = (uintptr_t)pa_pointer(frame_address(from)), .records = (uintptr_t)page_at(from) };
 	}
 	page_state.window_bytes = page_state.window.bytes;
 }

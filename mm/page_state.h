@@ -40,6 +40,7 @@ struct cache {
 // The pages that the short way through page_alloc and page_free is for: the largest run of them in the zone that is cached.
 struct window {
 	uint64_t start, bytes; // physical; bytes is 0 while the zone is below its reserve
+	uintptr_t seen;        // where the code sees its start
 	uintptr_t records;
 };
 

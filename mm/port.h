@@ -26,6 +26,9 @@
 #define PORT_STOCK_BYTES   8192u
 #define PORT_SLAB_ORDER    0u
 #endif
+#ifndef PORT_FRAMELESS // of functions whose calls are all tail calls: they are in no backtrace, so that a frame would be for nothing
+#define PORT_FRAMELESS
+#endif
 
 // Reports that a rule was broken, with the address it was broken at, and does not return.
 // `rule` is one sentence for a person, such as "page_free: the page is free already".

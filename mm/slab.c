@@ -20,187 +20,14 @@
 #include "slab_magazine.h"
 
 
-static struct kmem_cache caches, magazines; // of struct kmem_cache, of struct magazine
+static struct kmem_cache caches; // of struct kmem_cache
+struct kmem_cache slab_magazines;
 struct kmem_cache slab_records;
 static bool begun;
 
 struct kmem_cache *slab_caches;
 struct kmem_cache *slab_cache_of[SLAB_CACHES];
-struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];
 struct lock slab_caches_lock = { .name = "slab caches" };
-void *slab_nothing[2];
-
-// ---- the slow paths ----
-
-static void stock_set(struct stock *stock, struct magazine *magazine, size_t slots)
-{
-	__atomic_store_n(&stock->magazine, magazine, __ATOMIC_RELAXED); // stocks_seize looks at it
-	stock->top = stock->end = &slab_nothing[1];
-	if (magazine) {
-		magazine->slot[0] = NULL;
-		stock->top = &magazine->slot[1];
-		stock->end = &magazine->slot[1 + slots];
-	}
-}
-
-static bool change(struct stock *stock, uint32_t from, uint32_t to)
-{
-	return __atomic_compare_exchange_n(&stock->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-// Opens it, when it is new. CPUs that share a number have no stock.
-static bool stock_open(const struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
-{
-	if (__atomic_load_n(&stock->state, __ATOMIC_RELAXED) == STOCK_NEW && cpu != PORT_SHARED_CPU) {
-		stock_set(stock, NULL, 0);
-		stock->limit = cache->limit;
-		stock->inverse = cache->inverse;
-		change(stock, STOCK_NEW, STOCK_OPEN);
-	}
-	return stock_enter(stock);
-}
-
-// Opens the stock and makes the magazine, where that is yet to be done; false when the stock is seized or there is no memory.
-static bool stock_ready(struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
-{
-	if (!stock_open(cache, stock, cpu))
-		return false;
-	if (!stock->magazine)
-		stock_set(stock, slabs_take_one(&magazines), cache->slots);
-	return stock->magazine;
-}
-
-// Half a magazine of objects, those that the slabs have ready; false when they have none.
-static bool refill(struct kmem_cache *cache, struct stock *stock)
-{
-	size_t had = stock_count(stock), half = (cache->slots + 1) / 2;
-
-	lock_acquire(&cache->lock);
-	if (had < half)
-		stock->top += slabs_take(cache, stock->top, half - had);
-	lock_release(&cache->lock);
-	return stock_count(stock) > 0;
-}
-
-void *cache_take_slowly(struct kmem_cache *cache, struct pin pin)
-{
-	struct stock *stock = stock_of(cache, pin.cpu);
-	void *object;
-
-	if (stock_ready(cache, stock, pin.cpu) && refill(cache, stock)) {
-		object = *--stock->top;
-	} else {
-		object = slabs_take_one(cache); // out of a new slab; the way there may have emptied the stock (kmem_reap_cpu)
-		if (object && stock_ready(cache, stock, pin.cpu))
-			refill(cache, stock);
-	}
-	stock_leave(stock);
-	port_unpin(pin);
-	return object;
-}
-
-// Moves the `count` oldest objects of a magazine into the slabs.
-static void flush(struct kmem_cache *cache, struct stock *stock, size_t count, size_t keep)
-{
-	void **slot = &stock->magazine->slot[1];
-	size_t rest = stock_count(stock) - count;
-
-	lock_acquire(&cache->lock);
-	for (size_t i = 0; i < count; i++)
-		slabs_give(cache, slot[i]);
-	struct slab *chain = slabs_drop(cache, keep);
-	lock_release(&cache->lock);
-	for (size_t i = 0; i < rest; i++)
-		slot[i] = slot[i + count];
-	stock->top = slot + rest;
-	slabs_delete(chain);
-}
-
-void cache_give_slowly(struct kmem_cache *cache, struct pin pin, void *object)
-{
-	struct stock *stock = stock_of(cache, pin.cpu);
-	bool own = stock_ready(cache, stock, pin.cpu), twice = own && stock->top[-1] == object;
-
-	if (!own || twice) {
-		stock_leave(stock);
-		port_unpin(pin);
-		if (twice)
-			port_panic("slab: double free", (uintptr_t)object);
-		slabs_give_one(cache, object);
-		return;
-	}
-	if (stock->top == stock->end)
-		flush(cache, stock, (cache->slots + 1) / 2, SLABS_KEEP);
-	*stock->top++ = object;
-	stock_leave(stock);
-	port_unpin(pin);
-}
-
-// ---- stocks in other hands ----
-
-static bool seize(struct stock *stock)
-{
-	return change(stock, STOCK_OPEN, STOCK_SEIZED);
-}
-
-static void release(struct stock *stock)
-{
-	if (!change(stock, STOCK_SEIZED, STOCK_OPEN))
-		change(stock, STOCK_FROZEN, STOCK_NEW);
-}
-
-void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
-{
-	bool any = false;
-
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		any |= seized[cpu] = seize(stock_of(cache, cpu));
-	if (any)
-		port_barrier();
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		if (seized[cpu] && __atomic_load_n(&stock_of(cache, cpu)->busy, __ATOMIC_ACQUIRE)) {
-			release(stock_of(cache, cpu));
-			seized[cpu] = false;
-		}
-	}
-}
-
-void stocks_release(const struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
-{
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		if (seized[cpu])
-			release(stock_of(cache, cpu));
-}
-
-// A stock that somebody else has comes free again, a busy one as well: neither waits for us.
-static void freeze(struct kmem_cache *cache)
-{
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		struct stock *stock = stock_of(cache, cpu);
-
-		while (!seize(stock) && !change(stock, STOCK_NEW, STOCK_FROZEN))
-			;
-	}
-	port_barrier();
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		while (__atomic_load_n(&stock_of(cache, cpu)->busy, __ATOMIC_ACQUIRE))
-			;
-}
-
-void kmem_freeze(void)
-{
-	lock_acquire(&slab_caches_lock);
-	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
-		freeze(cache);
-	lock_release(&slab_caches_lock);
-}
-
-void kmem_thaw(void)
-{
-	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
-		for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-			release(stock_of(cache, cpu));
-}
 
 // ---- caches ----
 
@@ -249,10 +76,10 @@ bool cache_register(struct kmem_cache *cache)
 	lock_acquire(&slab_caches_lock);
 	if (!begun) { // records last in the list: kmem_reap frees records of other caches' slabs
 		begun = cache_setup(&slab_records, "slab records", sizeof(struct slab), SLAB_ALIGN, NULL) &&
-			cache_setup(&magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
+			cache_setup(&slab_magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
 			cache_setup(&caches, "slab caches", sizeof(struct kmem_cache), 64, NULL);
 		enter(&slab_records, 1);
-		enter(&magazines, 2);
+		enter(&slab_magazines, 2);
 		enter(&caches, 3);
 	}
 	uint32_t number = 1;
@@ -310,18 +137,6 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	cache_give(cache->number, object);
 }
 
-// Empties a stock, which is the caller's, and gives its magazine back.
-static void empty(struct kmem_cache *cache, struct stock *stock, size_t keep)
-{
-	struct magazine *magazine = stock->magazine;
-
-	if (!magazine)
-		return;
-	flush(cache, stock, stock_count(stock), keep);
-	stock_set(stock, NULL, 0);
-	slabs_give_one(&magazines, magazine);
-}
-
 // Empties every stock, then gives back every empty slab. What a CPU uses right now stays.
 static void reap(struct kmem_cache *cache)
 {
@@ -330,7 +145,7 @@ static void reap(struct kmem_cache *cache)
 	stocks_seize(cache, seized);
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		if (seized[cpu])
-			empty(cache, stock_of(cache, cpu), 0);
+			stock_empty(cache, stock_of(cache, cpu), 0);
 	stocks_release(cache, seized);
 	lock_acquire(&cache->lock);
 	struct slab *chain = slabs_drop(cache, 0);
@@ -363,18 +178,4 @@ void kmem_reap(void)
 	for (struct kmem_cache *cache = slab_caches; cache; cache = cache->next)
 		reap(cache);
 	lock_release(&slab_caches_lock);
-}
-
-void kmem_reap_cpu(void)
-{
-	struct pin pin = port_pin();
-
-	for (unsigned number = 1; number < SLAB_CACHES; number++) {
-		struct stock *stock = &slab_stocks[pin.cpu][number];
-
-		if (slab_cache_of[number] && stock_enter(stock))
-			empty(slab_cache_of[number], stock, SLABS_KEEP);
-		stock_leave(stock);
-	}
-	port_unpin(pin);
 }

@@ -65,7 +65,8 @@ struct kmem_cache {
 	struct kmem_cache *next; // in the list of all caches
 };
 
-extern struct kmem_cache slab_records; // the cache of struct slab
+extern struct kmem_cache slab_records;   // the cache of struct slab
+extern struct kmem_cache slab_magazines; // the cache of struct magazine
 extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
 extern struct kmem_cache *slab_cache_of[SLAB_CACHES]; // by number

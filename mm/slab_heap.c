@@ -95,7 +95,7 @@ static __attribute__((noinline, cold)) void *alloc_rarely(struct slab_heap *slab
 	return cache ? cache_take(cache->number) : large_alloc(slabs, bytes, align);
 }
 
-void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
+PORT_FRAMELESS void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
 {
 	struct slab_heap *slabs = (struct slab_heap *)heap;
 
@@ -137,22 +137,22 @@ static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs,
 }
 
 // What page.c's window does not show, and what is no object or new to this CPU, goes the long way.
-void slab_free(struct heap *heap, void *block)
+PORT_FRAMELESS void slab_free(struct heap *heap, void *block)
 {
-	uint64_t offset = pa_of(block).raw - page_state.window.start;
+	uint64_t offset = (uintptr_t)block - page_state.window.seen;
 
 	if (__builtin_expect(!in_window(offset), 0)) {
 		free_rarely((struct slab_heap *)heap, block);
 		return;
 	}
 	struct page *page = record_in(page_state.window.records, round_down(offset, PAGE_BYTES));
-	uint32_t number = number_of(page);
+	size_t number = number_of(page);
 	if (__builtin_expect(number >= SLAB_CACHES, 0)) {
 		free_rarely((struct slab_heap *)heap, block);
 		return;
 	}
 	struct pin pin = port_pin();
-	struct stock *stock = stock_here(pin, number);
+	struct stock *stock = stock_here(pin.cpu, number);
 	if (__builtin_expect(!is_object(page, (uintptr_t)block, stock->limit, stock->inverse), 0)) {
 		port_unpin(pin);
 		free_rarely((struct slab_heap *)heap, block);

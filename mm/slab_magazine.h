@@ -12,9 +12,10 @@
 
 #include "slab_record.h"
 
-// The ways when a magazine is empty, full or missing, or the stock is not open. All end the pin.
-void *cache_take_slowly(struct kmem_cache *cache, struct pin pin) __attribute__((noinline, cold));
-void cache_give_slowly(struct kmem_cache *cache, struct pin pin, void *object) __attribute__((noinline, cold));
+// The ways when a magazine is empty, full or missing, or the stock is not open. All end the pin, which comes in two parts since gcc passes
+// a struct through memory.
+void *cache_take_slowly(size_t number, uintptr_t cpu, uintptr_t saved) __attribute__((noinline, cold));
+void cache_give_slowly(size_t number, void *object, uintptr_t cpu, uintptr_t saved) __attribute__((noinline, cold));
 
 // True: the stock is its CPU's until stock_leave, which must follow in either case.
 static inline bool stock_enter(struct stock *stock)
@@ -30,23 +31,23 @@ static inline void stock_leave(struct stock *stock)
 	*(volatile uint32_t *)&stock->busy = 0;
 }
 
-// Of this CPU. The empty statement keeps gcc from computing the address anew for each member.
-static inline struct stock *stock_here(struct pin pin, uint32_t number)
+// The empty statement keeps gcc from computing the address anew for each member.
+static inline struct stock *stock_here(uintptr_t cpu, size_t number)
 {
-	struct stock *stock = &slab_stocks[pin.cpu][number];
+	struct stock *stock = &slab_stocks[cpu][number];
 
 	__asm__("" : "+r"(stock));
 	return stock;
 }
 
-static inline void *cache_take(uint32_t number)
+static inline void *cache_take(size_t number)
 {
 	struct pin pin = port_pin();
-	struct stock *stock = stock_here(pin, number);
+	struct stock *stock = stock_here(pin.cpu, number);
 	void *object = stock_enter(stock) ? stock->top[-1] : NULL;
 
 	if (__builtin_expect(!object, 0))
-		return cache_take_slowly(slab_cache_of[number], pin);
+		return cache_take_slowly(number, pin.cpu, pin.saved);
 	stock->top--;
 	stock_leave(stock);
 	port_unpin(pin);
@@ -54,10 +55,10 @@ static inline void *cache_take(uint32_t number)
 }
 
 // Who has looked that the object is one, calls this pinned.
-static inline void stock_give(struct stock *stock, struct pin pin, uint32_t number, void *object)
+static inline void stock_give(struct stock *stock, struct pin pin, size_t number, void *object)
 {
 	if (__builtin_expect(!stock_enter(stock) || stock->top == stock->end || stock->top[-1] == object, 0)) {
-		cache_give_slowly(slab_cache_of[number], pin, object);
+		cache_give_slowly(number, object, pin.cpu, pin.saved);
 		return;
 	}
 	*stock->top++ = object;
@@ -66,16 +67,19 @@ static inline void stock_give(struct stock *stock, struct pin pin, uint32_t numb
 }
 
 // object: one of the cache's, as slab_has_object_at says.
-static inline void cache_give(uint32_t number, void *object)
+static inline void cache_give(size_t number, void *object)
 {
 	struct pin pin = port_pin();
 
-	stock_give(stock_here(pin, number), pin, number, object);
+	stock_give(stock_here(pin.cpu, number), pin, number, object);
 }
 
 // The stocks of all CPUs that were open and not busy: seized until stocks_release.
 void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS]);
 void stocks_release(const struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS]);
+
+// Puts a stock's objects, which is the caller's, into the slabs, keeps as many empty slabs, and gives its magazine back.
+void stock_empty(struct kmem_cache *cache, struct stock *stock, size_t keep);
 
 static inline struct stock *stock_of(const struct kmem_cache *cache, uintptr_t cpu)
 {

@@ -8,7 +8,7 @@
 #include "page_record.h"
 #include "slab_cache.h"
 
-#define SLAB_TAG 0x5100u // struct page.tag of a slab's page, plus the number of its cache
+#define SLAB_TAG 0x700u // struct page.tag of a slab's page, plus the number of its cache: beyond any table's count of entries, and short
 
 static inline struct slab *slab_of(const struct page *page) // page: one of a slab
 {
@@ -22,9 +22,9 @@ static inline struct page *page_under(const void *address)
 }
 
 // The number of the cache whose slab the page belongs to; SLAB_CACHES or more when it belongs to none.
-static inline uint32_t number_of(const struct page *page)
+static inline size_t number_of(const struct page *page)
 {
-	return page->tag - SLAB_TAG;
+	return (size_t)page->tag - SLAB_TAG;
 }
 
 static inline struct kmem_cache *cache_of(const struct page *page) // or NULL

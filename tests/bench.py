@@ -21,7 +21,7 @@ ICOUNT = ["-icount", "shift=0"]
 
 
 def count_calls():
-    """page_alloc and page_free, counted instruction by instruction while usertests runs: one page, no zeroing."""
+    """Pages, objects and kmalloc, counted instruction by instruction while usertests runs: one page, no zeroing."""
     gdb = subprocess.run(["sh", "tools/doctor", "--gdb"], cwd=TOP, capture_output=True, text=True).stdout.strip()
     if not gdb:
         return "no gdb: calls inside the kernel are not counted"
@@ -30,7 +30,7 @@ def count_calls():
         with Machine(smp=1, extra=["-gdb", f"unix:{stub},server=on,wait=off"]) as m:
             m.boot()
             m.type("usertests -q\n")
-            calls = "page_alloc:$a0 == 0 && ($a1 & 1) == 0,page_free,kmem_cache_alloc,kmem_cache_free"
+            calls = "page_alloc:$a0 == 0 && ($a1 & 1) == 0,page_free,kmem_cache_alloc,kmem_cache_free,kmalloc:$a0 < 512,kfree:$a0 != 0"
             environment = dict(os.environ, COUNT_STUB=stub, COUNT_CALLS=calls)
             result = subprocess.run([gdb, "-q", "-batch", "build/kernel/quire.elf", "-x", "tools/gdb/count.py"], cwd=TOP, env=environment,
                                     stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience(120))

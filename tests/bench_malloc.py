@@ -14,11 +14,11 @@ import glob
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
+
+import callgrind
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = TOP / "build/host/bench_malloc"
@@ -52,22 +52,11 @@ def installed():
     return found
 
 
-def run(library, workload, operations, before=()):
-    environment = {**os.environ, "LD_PRELOAD": library}
-    result = subprocess.run([*before, PROGRAM, workload, str(operations)], env=environment, capture_output=True, text=True)
+def run(library, workload, operations):
+    result = subprocess.run([PROGRAM, workload, str(operations)], env={**os.environ, "LD_PRELOAD": library}, capture_output=True, text=True)
     if result.returncode:
         sys.exit(f"bench_malloc {workload} with {library or 'the C library'}: status {result.returncode}\n{result.stderr}")
     return result.stdout
-
-
-def instructions(library, workload):
-    """An operation's, from two runs of different lengths, so that starting up does not count."""
-    totals = []
-    for operations in (400000, 800000):
-        with tempfile.NamedTemporaryFile(prefix="quire-") as counts:
-            run(library, workload, operations, ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={counts.name}"])
-            totals.append(int(re.search(r"^(?:totals|summary): (\d+)", pathlib.Path(counts.name).read_text(encoding="utf-8"), re.M)[1]))
-    return (totals[1] - totals[0]) / 400000
 
 
 def measure(allocators, rounds, operations):
@@ -85,7 +74,10 @@ def measure(allocators, rounds, operations):
             show(f"{workload}: instructions, {name}")
             kib, live = min(line[2] - empty for line in runs[name]), runs[name][0][3]
             results[workload][name] = {"ns": min(line[0] for line in runs[name]), "kib": kib, "overhead": kib / live if live else None,
-                                       "instructions": instructions(library, workload) if shutil.which("valgrind") else None}
+                                       "instructions": None}
+            if shutil.which("valgrind"):
+                count = callgrind.each([PROGRAM, workload], 400000, {**os.environ, "LD_PRELOAD": library})
+                results[workload][name]["instructions"] = count
     show("")
     return results
 
@@ -129,7 +121,8 @@ def plot(results, out):
     from matplotlib import pyplot
     matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "quire"})
     figure, axes = pyplot.subplots(3, len(results), figsize=(13, 7), sharex=True, layout="constrained", squeeze=False)
-    figure.suptitle("One malloc or free: Quire's slab heap (blue) beside other allocators", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    figure.suptitle("One malloc or free: Quire's slab heap (blue) beside other allocators", x=0.01, ha="left", fontsize=13,
+                    fontweight="bold")
     rows = (("ns", "nanoseconds"), ("instructions", "instructions"), ("overhead", "resident / in use"))
     for column, (workload, values) in enumerate(results.items()):
         axes[0][column].set_title(WORKLOADS[workload], fontsize=9, loc="left", fontweight="bold")

@@ -68,7 +68,7 @@ def memory(data, out):
         axis.plot(calls, held, color=OWN, linewidth=2)
         axis.set_ylim(0, top)
         axis.set_xlim(0, calls[-1])
-        for act in range(1, 6):
+        for act in sorted({row["act"] for row in rows}):   # not all, where the heap has used up what it can have
             start = next(row["call"] for row in rows if row["act"] == act) / 1000
             axis.axvline(start, color="#AAAAAA", linewidth=0.5, linestyle=":")
             axis.annotate(str(act), (start, top), (3, -10), textcoords="offset points", fontsize=8, color="#777777",
@@ -119,11 +119,11 @@ def adversaries(data, out):
             axis.add_patch(pyplot.Rectangle((x, y), 0.94, 0.9, color=colour, linewidth=0))
             if row["defeats"] == heap:
                 axis.add_patch(pyplot.Rectangle((x + 0.02, y + 0.02), 0.9, 0.86, fill=False, edgecolor=MARK, linewidth=2))
-            text = f"{row['figure']:.0f}" if row["figure"] >= 10 else f"{row['figure']:.1f}"
+            text = f"{row['figure']:.0f}" if row["figure"] >= 10 else f"{row['figure']:.1f}" if row["figure"] else "paged"
             axis.text(x + 0.47, y + 0.45, text, ha="center", va="center", color="white" if shade > 0.55 else TEXT)
     axis.set_xlim(0, len(heaps))
     axis.set_ylim(len(streams), 0)
-    axis.set_xticks([x + 0.47 for x in range(len(heaps))], heaps)
+    axis.set_xticks([x + 0.47 for x in range(len(heaps))], [heap.replace("_", "\n") for heap in heaps])
     axis.set_yticks([y + 0.45 for y in range(len(streams))], streams)
     axis.xaxis.tick_top()
     axis.tick_params(length=0)

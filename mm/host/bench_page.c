@@ -1,106 +1,169 @@
-// bench_page.c: what physical pages cost on the host: each engine, several sizes of memory, one to four threads.
+// bench_page.c: what physical pages cost on the host, beside a list: run by tests/bench_pages.py.
 //
-//     cc -O2 -pthread mm/host/bench_page.c mm/host/port.c mm/memblock.c mm/page*.c -o bench_page && ./bench_page
+//    bench_page ENGINE ORDER ROUNDS     a block of this order taken and given back, so many times; or, where ENGINE is `list`,
+//                                       popped from a list and pushed, under the same lock and pin
+//    bench_page threads N ROUNDS        N threads, each a CPU: 16 pages taken, 16 given back; prints ns a call and locks taken
 //
-// Times are only comparable as ratios within one run: the host's locks and pins are slower than a kernel's. What to look for: the
-// same cost at any amount of memory for the buddy system, a cost per thread that does not rise with threads (but for lack of CPUs),
-// and few locks.
+// It has a port of its own, as short as a kernel's: a pin is a look at a number, a lock one exchange.
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "../page_engine.h"
-#include "test.h"
 
-#define ROUNDS 200000u
-#define HELD   16u
+#define MEMORY  ((uint64_t)512 << 20)
+#define HELD    16u
+#define THREADS 16u
 
-_Noreturn void test_fail(const char *file, int line, const char *format, ...)
+uintptr_t port_linear;
+static _Thread_local uintptr_t this_cpu;
+
+_Noreturn void port_panic(const char *rule, uintptr_t where)
 {
-	fprintf(stderr, "%s:%d: %s\n", file, line, format);
+	fprintf(stderr, "bench_page: %s (at %#lx)\n", rule, (unsigned long)where);
 	abort();
 }
 
-static double seconds(void)
+void lock_acquire(struct lock *lock)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	while (__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED))
+			;
 }
 
-static void boot(const char *engine, uint64_t bytes)
+void lock_release(struct lock *lock)
 {
-	static struct memblock mb;
-	mb = (struct memblock){ 0 };
-	host_reset();
-	host_ram(0x80000000, bytes, &mb);
-	struct page_config config = { .engine = engine, .dma_limit = PA(0x80000000 + bytes / 8), .cpus = PORT_MAX_CPUS, .reserve = 64 };
-	if (!page_init(&mb, &config))
-		test_fail(__FILE__, __LINE__, "page_init");
+	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 }
 
-// A few pages up and down: all within this CPU's cache.
-static void *few(void *argument)
+struct pin port_pin(void)
+{
+	return (struct pin){ this_cpu, 0 };
+}
+
+void port_unpin(struct pin pin)
+{
+	(void)pin;
+}
+
+static void boot(const char *engine)
+{
+	struct memblock mb = { 0 };
+	struct page_config config = { .engine = engine, .cpus = PORT_MAX_CPUS };
+	void *memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	port_linear = (uintptr_t)memory - 0x80000000;
+	if (memory == MAP_FAILED || !memblock_add(&mb, PA(0x80000000), MEMORY) || !page_init(&mb, &config)) {
+		fprintf(stderr, "bench_page: there is no engine %s, or no memory\n", engine);
+		exit(1);
+	}
+}
+
+static void pages(unsigned order, uint64_t rounds)
+{
+	for (uint64_t i = 0; i < rounds; i++) {
+		pa_t block = page_alloc(order, PAGE_KERNEL);
+
+		if (pa_is_none(block))
+			port_panic("no such block", order);
+		page_free(block);
+	}
+}
+
+// ---- a lone list
+
+static struct node {
+	struct node *next;
+} *top;
+static struct lock list_lock;
+
+static __attribute__((noinline)) void *pop(void)
+{
+	struct pin pin = port_pin();
+	lock_acquire(&list_lock);
+	struct node *node = top;
+	top = node->next;
+	lock_release(&list_lock);
+	port_unpin(pin);
+	return node;
+}
+
+static __attribute__((noinline)) void push(struct node *node)
+{
+	struct pin pin = port_pin();
+	lock_acquire(&list_lock);
+	node->next = top;
+	top = node;
+	lock_release(&list_lock);
+	port_unpin(pin);
+}
+
+static void list(uint64_t rounds)
+{
+	static struct node nodes[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		push(&nodes[i]);
+	for (uint64_t i = 0; i < rounds; i++)
+		push(pop());
+}
+
+// ---- threads
+
+static uint64_t thread_rounds;
+
+static void *few(void *cpu)
 {
 	pa_t held[HELD];
-	host_cpu((unsigned)(uintptr_t)argument);
-	for (unsigned round = 0; round < ROUNDS / HELD; round++) {
+
+	this_cpu = (uintptr_t)cpu;
+	for (uint64_t round = 0; round < thread_rounds; round += HELD) {
 		for (unsigned i = 0; i < HELD; i++)
-			held[i] = page_alloc(0, 0);
+			held[i] = page_alloc(0, PAGE_KERNEL);
 		for (unsigned i = 0; i < HELD; i++)
 			page_free(held[i]);
 	}
 	return NULL;
 }
 
-// A quarter of memory in blocks of one order, then all of it back.
-static size_t many(unsigned order)
+static void threads(unsigned count, uint64_t rounds)
 {
-	static pa_t held[1 << 20];
-	size_t count = page_total_count() / 4 >> order;
-	for (size_t i = 0; i < count; i++)
-		held[i] = page_alloc(order, 0);
-	for (size_t i = 0; i < count; i++)
-		page_free(held[i]);
-	return count;
-}
+	pthread_t thread[THREADS];
+	struct timespec start, end;
 
-static void threads(unsigned count)
-{
-	pthread_t thread[4];
+	boot("buddy");
+	thread_rounds = rounds;
 	uint64_t locks = page_lock_acquisitions();
-	double start = seconds();
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
 	for (uintptr_t i = 0; i < count; i++)
-		pthread_create(&thread[i], NULL, few, (void *)i);
+		if (pthread_create(&thread[i], NULL, few, (void *)i))
+			exit(1);
 	for (unsigned i = 0; i < count; i++)
 		pthread_join(thread[i], NULL);
-	printf("  %u threads: %.1f ns a pair and thread, %llu locks\n", count, (seconds() - start) * 1e9 / ROUNDS,
-	       (unsigned long long)(page_lock_acquisitions() - locks));
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+	double ns = (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
+	printf("%.2f %llu\n", ns / (double)(2 * rounds * count), (unsigned long long)(page_lock_acquisitions() - locks));
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
-	for (unsigned e = 0; PAGE_ENGINES[e]; e++) {
-		const struct page_engine *engine = PAGE_ENGINES[e];
-		for (uint64_t mib = 64; mib <= 4096; mib *= 8) {
-			double start = seconds();
-			boot(engine->name, mib << 20);
-			printf("%s, %4llu MiB: page_init %.2f ms, %.2f bytes a page", engine->name, (unsigned long long)mib,
-			       (seconds() - start) * 1e3, (double)page_metadata_bytes() / (double)page_total_count());
-			start = seconds();
-			few(0);
-			printf("; few %.1f ns a pair", (seconds() - start) * 1e9 / ROUNDS);
-			unsigned most = engine == &page_stack ? 0 : 3; // a stack takes very long to find blocks
-			for (unsigned order = 0; order <= most; order += 3) {
-				start = seconds();
-				size_t count = many(order);
-				printf(", many of order %u %.1f ns", order, (seconds() - start) * 1e9 / (double)count);
-			}
-			printf("\n");
-		}
+	unsigned number = count == 4 ? (unsigned)atoi(arguments[2]) : THREADS + 1;
+	uint64_t rounds = count == 4 ? strtoull(arguments[3], NULL, 10) : 0;
+
+	if (number > THREADS) {
+		fprintf(stderr, "usage: bench_page ENGINE|list ORDER ROUNDS, or bench_page threads N ROUNDS; N to %u\n", THREADS);
+		return 2;
 	}
-	boot("buddy", 512 << 20);
-	for (unsigned count = 1; count <= 4; count *= 2)
-		threads(count);
+	if (strcmp(arguments[1], "threads") == 0) {
+		threads(number, rounds);
+	} else if (strcmp(arguments[1], "list") == 0) {
+		list(rounds);
+	} else {
+		boot(arguments[1]);
+		pages(number, rounds);
+	}
 	return 0;
 }

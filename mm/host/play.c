@@ -103,7 +103,7 @@ void play_again(struct play *play, const struct heap_ops *ops, const struct play
 
 double play_figure(const struct play *play)
 {
-	return (double)play->footprint / (double)play->most;
+	return play->most ? (double)play->footprint / (double)play->most : 0;
 }
 
 static const struct play_block *sorting;

@@ -43,5 +43,5 @@ uint32_t play_take(struct play *play, size_t bytes); // the block's number
 void play_give(struct play *play, uint32_t block);
 // The turns of another play, which may be over, on a fresh heap in PLAY_ARENA.
 void play_again(struct play *play, const struct heap_ops *ops, const struct play *other);
-double play_figure(const struct play *play); // footprint in units of the most live bytes
+double play_figure(const struct play *play); // footprint in units of the most live bytes; 0 of a paged heap
 size_t play_sorted(const struct play *play, uint32_t *numbers); // the live blocks by address; how many there are

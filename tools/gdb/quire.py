@@ -279,9 +279,9 @@ class slabs(Command):
         for cache in items(value("slab_caches"), "next"):
             cached = 0
             for cpu in range(16):
-                magazine = cache["magazine"][cpu]
-                if int(magazine) and int(magazine) != number("&slab_nothing"):
-                    cached += int(magazine["top"] - magazine["slot"][0].address) - 1
+                stock = value("slab_stocks")[cpu][cache["number"]]
+                if int(stock["magazine"]):
+                    cached += int(stock["top"] - stock["magazine"]["slot"][0].address) - 1
             free, room = 0, 0
             for which in range(3):
                 for slab in items(cache["list"][which], "next"):
