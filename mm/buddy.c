@@ -38,7 +38,7 @@ static uintptr_t start_of(const struct buddy_region *region)
 	return (uintptr_t)(region + 1);
 }
 
-static struct buddy_region *region_of(const struct buddy *heap, uintptr_t address)
+static struct buddy_region *region_of(const struct buddy_heap *heap, uintptr_t address)
 {
 	struct buddy_region *region = heap->regions;
 
@@ -49,7 +49,7 @@ static struct buddy_region *region_of(const struct buddy *heap, uintptr_t addres
 
 // ---- lists
 
-static void insert(struct buddy *heap, uintptr_t start, unsigned order)
+static void insert(struct buddy_heap *heap, uintptr_t start, unsigned order)
 {
 	struct buddy_block *block = (struct buddy_block *)start, **first = &heap->first[order];
 
@@ -62,7 +62,7 @@ static void insert(struct buddy *heap, uintptr_t start, unsigned order)
 	heap->orders |= (uint64_t)1 << order;
 }
 
-static void take_out(struct buddy *heap, struct buddy_block *block)
+static void take_out(struct buddy_heap *heap, struct buddy_block *block)
 {
 	unsigned order = block->head.order;
 
@@ -76,7 +76,7 @@ static void take_out(struct buddy *heap, struct buddy_block *block)
 // ---- halves
 
 // A block of exactly that order, out of its list; NULL: there is none that large.
-static struct buddy_block *take(struct buddy *heap, unsigned order)
+static struct buddy_block *take(struct buddy_heap *heap, unsigned order)
 {
 	uint64_t fit = heap->orders & ~(uint64_t)0 << order;
 
@@ -103,7 +103,7 @@ static struct buddy_block *free_buddy(const struct buddy_region *region, uintptr
 	return buddy;
 }
 
-static void give(struct buddy *heap, const struct buddy_region *region, uintptr_t start, unsigned order)
+static void give(struct buddy_heap *heap, const struct buddy_region *region, uintptr_t start, unsigned order)
 {
 	struct buddy_block *other;
 
@@ -118,7 +118,7 @@ static void give(struct buddy *heap, const struct buddy_region *region, uintptr_
 // ---- regions
 
 // Cuts the memory after the region's header into the largest blocks that are aligned in it.
-static void add_region(struct buddy *heap, void *memory, size_t bytes, bool reserved)
+static void add_region(struct buddy_heap *heap, void *memory, size_t bytes, bool reserved)
 {
 	struct buddy_region *region = memory;
 
@@ -136,7 +136,7 @@ static void add_region(struct buddy *heap, void *memory, size_t bytes, bool rese
 }
 
 // A region with a block of that order in it; the larger the heap the larger, so that there are few.
-static bool grow(struct buddy *heap, unsigned order)
+static bool grow(struct buddy_heap *heap, unsigned order)
 {
 	size_t least = BUDDY_BYTES(order) + PAGE, want = heap->total / 2 & ~(PAGE - 1);
 
@@ -165,7 +165,7 @@ static bool is_empty(const struct buddy_region *region)
 
 static void buddy_trim(struct heap *base)
 {
-	struct buddy *heap = (struct buddy *)base;
+	struct buddy_heap *heap = (struct buddy_heap *)base;
 
 	for (struct buddy_region **link = &heap->regions; *link;) {
 		struct buddy_region *region = *link;
@@ -190,7 +190,7 @@ static void buddy_trim(struct heap *base)
 
 static struct heap *buddy_create(void *arena, size_t bytes)
 {
-	struct buddy *heap = arena;
+	struct buddy_heap *heap = arena;
 	size_t own = (sizeof *heap + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
 
 	if ((uintptr_t)arena % HEAP_ALIGN || bytes < own + sizeof(struct buddy_region) + BUDDY_BYTES(0))
@@ -208,7 +208,7 @@ static unsigned order_for(size_t bytes)
 
 static void *buddy_alloc(struct heap *base, size_t bytes, size_t align)
 {
-	struct buddy *heap = (struct buddy *)base;
+	struct buddy_heap *heap = (struct buddy_heap *)base;
 
 	if (bytes > MOST / 2 || align > MOST / 2) // a head before the block, or as much as it takes to align it
 		return NULL;
@@ -227,7 +227,7 @@ static void *buddy_alloc(struct heap *base, size_t bytes, size_t align)
 
 static void buddy_free(struct heap *base, void *payload)
 {
-	struct buddy *heap = (struct buddy *)base;
+	struct buddy_heap *heap = (struct buddy_heap *)base;
 	struct buddy_head *head = head_of(payload);
 
 	if ((uintptr_t)payload % HEAP_ALIGN)
@@ -268,7 +268,7 @@ static struct verdict check_region(const struct buddy_region *region, size_t *fr
 	return ALL_HOLD;
 }
 
-static struct verdict check_list(const struct buddy *heap, unsigned order, size_t *left)
+static struct verdict check_list(const struct buddy_heap *heap, unsigned order, size_t *left)
 {
 	struct buddy_block *const *link = &heap->first[order];
 
@@ -283,7 +283,7 @@ static struct verdict check_list(const struct buddy *heap, unsigned order, size_
 
 static struct verdict buddy_check(const struct heap *base)
 {
-	const struct buddy *heap = (const struct buddy *)base;
+	const struct buddy_heap *heap = (const struct buddy_heap *)base;
 	struct verdict verdict = ALL_HOLD;
 	size_t total = 0, free = 0;
 
@@ -307,7 +307,7 @@ static void buddy_walk(const struct heap *base, heap_visitor *visit, void *conte
 {
 	const struct buddy_head *head;
 
-	for (const struct buddy_region *region = ((const struct buddy *)base)->regions; region; region = region->next)
+	for (const struct buddy_region *region = ((const struct buddy_heap *)base)->regions; region; region = region->next)
 		for (uintptr_t at = start_of(region); at < start_of(region) + region->bytes; at += BUDDY_BYTES(head->order)) {
 			head = (const struct buddy_head *)at;
 			if (!visit(context, (char *)at + head->offset, BUDDY_BYTES(head->order) - head->offset, is(head, BUDDY_USED)))

@@ -25,7 +25,7 @@ struct buddy_region {
 	bool reserved; // from port_reserve
 };
 
-struct buddy {
+struct buddy_heap {
 	struct heap heap;
 	uint64_t orders; // bit k: there is a free block of order k
 	struct buddy_block *first[BUDDY_ORDERS];

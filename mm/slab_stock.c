@@ -3,8 +3,8 @@
 //    NEW ──first use──► OPEN ──seize──► SEIZED        NEW ──freeze──► FROZEN
 //                         ▲───release──────'           ▲───release─────'
 //
-// Who may touch a stock when is said in slab_magazine.h, which has the short ways; here are those that take the cache's lock. The invariants
-// S6 and S7 are stated in slab.c.
+// Who may touch a stock when is said in slab_magazine.h, which has the short ways; here are those that take the cache's lock. The
+// invariants S6 and S7 are stated in slab.c.
 #include "slab_magazine.h"
 
 struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];

@@ -40,7 +40,7 @@ def tables(data):
     for heap, rows in data["memory"].items():
         for row in rows:   # the last of each act stays
             acts.setdefault(row["act"], {})[heap] = row["held"] / row["asked"]
-    yield "memory", "at the end of act", [[act, *ratios.values()] for act, ratios in acts.items()]
+    yield "memory", "at the end of act", [[act, *map(ratios.get, data["memory"])] for act, ratios in acts.items()]
 
 
 def cell(value):

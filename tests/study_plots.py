@@ -123,7 +123,7 @@ def adversaries(data, out):
             axis.text(x + 0.47, y + 0.45, text, ha="center", va="center", color="white" if shade > 0.55 else TEXT)
     axis.set_xlim(0, len(heaps))
     axis.set_ylim(len(streams), 0)
-    axis.set_xticks([x + 0.47 for x in range(len(heaps))], [heap.replace("_", "\n") for heap in heaps])
+    axis.set_xticks([x + 0.47 for x in range(len(heaps))], heaps, rotation=25, ha="left")
     axis.set_yticks([y + 0.45 for y in range(len(streams))], streams)
     axis.xaxis.tick_top()
     axis.tick_params(length=0)

@@ -8,7 +8,7 @@ static struct buddy_head *head_of(void *payload)
 	return (struct buddy_head *)heap_model_inner(payload) - 1;
 }
 
-static bool are_halves(const struct buddy *buddy, void *low, void *high)
+static bool are_halves(const struct buddy_heap *buddy, void *low, void *high)
 {
 	uintptr_t start = (uintptr_t)(buddy->regions + 1), one = (uintptr_t)head_of(low) - start, other = (uintptr_t)head_of(high) - start;
 
@@ -19,7 +19,7 @@ TEST(buddy_invariants)
 {
 	heap_model_machine(32);
 	struct heap *heap = heap_create(&heap_buddy, heap_model_arena(), HEAP_MODEL_ARENA);
-	struct buddy *buddy = (struct buddy *)heap;
+	struct buddy_heap *buddy = (struct buddy_heap *)heap;
 	void *block[24];
 
 	for (unsigned i = 0; i < 24; i++)

@@ -115,8 +115,7 @@ class Records:
     def free_blocks(self, zone):
         """Frames of free blocks, by order: the buddy system's lists, or what the records of any other engine say."""
         if text(self.state["engine"]["name"]).startswith("buddy"):   # and, at its state's start, of the lazy one
-            here = gdb.lookup_global_symbol("page_buddy").symtab.static_block()   # the heap of that name has a struct buddy, too
-            buddy = zone["state"].cast(gdb.lookup_type("struct buddy", here).pointer()).dereference()
+            buddy = zone["state"].cast(gdb.lookup_type("struct buddy").pointer()).dereference()
             for order in range(11):
                 frames, frame = [], int(buddy["lists"][order])
                 while frame != NONE and len(frames) < 5:
