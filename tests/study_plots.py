@@ -67,7 +67,7 @@ def memory(data, out):
         axis.fill_between(calls, [row["asked"] / 2**20 for row in rows], color=OTHERS, linewidth=0)
         axis.plot(calls, held, color=OWN, linewidth=2)
         axis.set_ylim(0, top)
-        axis.set_xlim(0, calls[-1])
+        axis.set_xlim(0, max(line[-1]["call"] for line in data.values()) / 1000)
         for act in sorted({row["act"] for row in rows}):   # not all, where the heap has used up what it can have
             start = next(row["call"] for row in rows if row["act"] == act) / 1000
             axis.axvline(start, color="#AAAAAA", linewidth=0.5, linestyle=":")
