@@ -3,9 +3,9 @@
 //    kmem_cache_alloc ──► this CPU's magazine ──(empty)──► half a magazine from the slabs ──(none)──► page_alloc, cut, construct
 //    kmem_cache_free  ──► this CPU's magazine ──(full)───► half a magazine to the slabs ──(one empty slab too many)──► page_free
 //
-//    PARTIAL ──► slab ⇄ slab ⇄ …       +------+------+--------+--------+----- - - --+--------+------+
-//    EMPTY   ──► slab                  | slab | pad  | object | object |            | object | rest |     every page's record names
-//    FULL    ──► slab ⇄ …              +------+------+--------+--------+----- - - --+--------+------+     the slab (owner, tag)
+//    PARTIAL ──► slab ⇄ slab ⇄ …              +--------+--------+----- - - --+--------+------+
+//    EMPTY   ──► slab ──first────────────────► | object | object |            | object | rest |     every page's record names
+//    FULL    ──► slab ⇄ …                     +--------+--------+----- - - --+--------+------+     the slab and the cache
 //
 //    S1  slabs in a cache's lists name that cache and link both ways      S2  the free count is the number of free bits, none beyond count
 //    S3  a slab is in the list that its free count says                   S4  each page of a slab carries its tag and owner
@@ -18,7 +18,6 @@
 // Lock order: the list of caches, then a cache, then the cache of records or of magazines, then page.c's zones.
 // Sources: Bonwick, "The slab allocator", USENIX 1994; Bonwick and Adams, "Magazines and vmem", USENIX 2001.
 #include "slab_magazine.h"
-
 
 static struct kmem_cache caches; // of struct kmem_cache
 struct kmem_cache slab_magazines;
@@ -91,6 +90,21 @@ bool cache_register(struct kmem_cache *cache)
 	return number < SLAB_CACHES;
 }
 
+void cache_unregister(struct kmem_cache *cache)
+{
+	lock_acquire(&slab_caches_lock);
+	struct kmem_cache **link = &slab_caches;
+	while (*link && *link != cache)
+		link = &(*link)->next;
+	if (!*link)
+		port_panic("kmem_cache_destroy: no such cache", (uintptr_t)cache);
+	*link = cache->next;
+	slab_cache_of[cache->number] = NULL;
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		*stock_of(cache, cpu) = (struct stock){ 0 };
+	lock_release(&slab_caches_lock);
+}
+
 void slab_forget(void)
 {
 	begun = false;
@@ -158,17 +172,7 @@ void kmem_cache_destroy(struct kmem_cache *cache)
 	reap(cache);
 	if (cache->taken > 0)
 		port_panic("kmem_cache_destroy: objects are still in use", (uintptr_t)cache);
-	lock_acquire(&slab_caches_lock);
-	struct kmem_cache **link = &slab_caches;
-	while (*link && *link != cache)
-		link = &(*link)->next;
-	if (!*link)
-		port_panic("kmem_cache_destroy: no such cache", (uintptr_t)cache);
-	*link = cache->next;
-	slab_cache_of[cache->number] = NULL;
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		*stock_of(cache, cpu) = (struct stock){ 0 };
-	lock_release(&slab_caches_lock);
+	cache_unregister(cache);
 	slabs_give_one(&caches, cache);
 }
 

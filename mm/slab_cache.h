@@ -77,6 +77,7 @@ extern void *slab_nothing[2];          // stands where a CPU has no magazine yet
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object));
 // Enters it into the list; NULL: only makes the list ready. False when there are SLAB_CACHES already.
 bool cache_register(struct kmem_cache *cache);
+void cache_unregister(struct kmem_cache *cache); // nobody uses it any more
 
 uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order); // objects in a slab, 0: none fits
 size_t slab_first(const struct kmem_cache *cache); // where in its pages the first object is

@@ -53,9 +53,13 @@ static struct heap *slab_create(void *arena, size_t bytes)
 		if (!cache_setup(&slabs->class[i], classes[i].name, size, size & (~size + 1), NULL))
 			return NULL;
 	}
-	for (unsigned i = CLASSES; i-- > 0;)
-		if (!cache_register(&slabs->class[i]))
-			return NULL;
+	for (unsigned i = CLASSES; i-- > 0;) {
+		if (cache_register(&slabs->class[i]))
+			continue;
+		while (++i < CLASSES)
+			cache_unregister(&slabs->class[i]);
+		return NULL;
+	}
 	for (unsigned units = 0; units <= SMALL_MAX / HEAP_ALIGN; units++) {
 		if (units * HEAP_ALIGN > classes[class].bytes)
 			class++;

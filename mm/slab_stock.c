@@ -66,13 +66,14 @@ void *cache_take_slowly(size_t number, uintptr_t cpu, uintptr_t saved)
 {
 	struct kmem_cache *cache = slab_cache_of[number];
 	struct stock *stock = stock_of(cache, cpu);
+	bool ready = stock_ready(cache, stock, cpu);
 	void *object;
 
-	if (stock_ready(cache, stock, cpu) && refill(cache, stock)) {
+	if (ready && refill(cache, stock)) {
 		object = *--stock->top;
 	} else {
-		object = slabs_take_one(cache); // out of a new slab; the way there may have emptied the stock (kmem_reap_cpu)
-		if (object && stock_ready(cache, stock, cpu))
+		object = slabs_take_one(cache); // out of a new slab
+		if (object && ready)
 			refill(cache, stock);
 	}
 	stock_leave(stock);
@@ -202,7 +203,9 @@ void kmem_reap_cpu(void)
 	for (unsigned number = 1; number < SLAB_CACHES; number++) {
 		struct stock *stock = &slab_stocks[pin.cpu][number];
 
-		if (slab_cache_of[number] && stock_enter(stock))
+		if (!slab_cache_of[number] || stock->busy) // busy: it is out of memory, and that is why we are here
+			continue;
+		if (stock_enter(stock))
 			stock_empty(slab_cache_of[number], stock, SLABS_KEEP);
 		stock_leave(stock);
 	}

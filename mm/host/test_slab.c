@@ -430,3 +430,24 @@ TEST(slab_heap_invariants)
 	fit[3] = saved;
 	EXPECT_VERDICT(heap_check(kmalloc_heap()), NULL);
 }
+
+// There are so many caches and no more; a heap that finds too few numbers for its classes leaves none of them behind.
+TEST(slab_cache_numbers_run_out)
+{
+	static struct kmem_cache *caches[SLAB_CACHES];
+	static _Alignas(64) char arena[1 << 18];
+	size_t pages = machine(), count = 0;
+
+	while (count < SLAB_CACHES && (caches[count] = kmem_cache_create("many", 32, 0, NULL)))
+		count++;
+	EXPECT_EQ(count, SLAB_CACHES - 4); // number 0 and slab.c's own three
+	kmem_cache_destroy(caches[--count]);
+	EXPECT(!heap_create(&heap_slab, arena, sizeof arena));
+	EXPECT_VERDICT(kmem_check(), NULL);
+	EXPECT((caches[count++] = kmem_cache_create("again", 48, 0, NULL)));
+	while (count > 0)
+		kmem_cache_destroy(caches[--count]);
+	EXPECT(heap_create(&heap_slab, arena, sizeof arena));
+	kmem_reap();
+	EXPECT_EQ(free_pages(), pages);
+}
