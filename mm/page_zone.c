@@ -59,9 +59,10 @@ static uint32_t zone_take(struct zone *zone, unsigned order, unsigned flags)
 	if (frame == FRAME_NONE)
 		return FRAME_NONE;
 	zone_count(zone, zone->free - size);
-	mark_used(page_at(frame), order);
-	for (uint32_t i = 1; i < size; i++)
-		use_set(page_at(frame + i), PAGE_USED_TAIL);
+	struct page *page = page_at(frame);
+	mark_used(page, order);
+	for (size_t i = 1; i < size; i++)
+		use_set(page + i, PAGE_USED_TAIL);
 	return frame;
 }
 

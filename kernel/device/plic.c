@@ -101,7 +101,7 @@ bool plic_connect(uint32_t irq, plic_handler *handler, void *context)
 	bool free = plics[plic].source[source].handle == NULL;
 	if (free) {
 		plics[plic].source[source].context = context;
-		plics[plic].source[source].handle = handler;
+		__atomic_store_n(&plics[plic].source[source].handle, handler, __ATOMIC_RELEASE); // serve takes no lock
 		enable(plic, source);
 	}
 	lock_release(&plic_lock);
@@ -113,8 +113,11 @@ static void serve(unsigned plic)
 	uint32_t source;
 	volatile uint32_t *claim = reg(plic, CLAIM(plics[plic].context));
 	while ((source = *claim) != 0) {
-		if (source < MAX_SOURCES && plics[plic].source[source].handle)
-			plics[plic].source[source].handle(plics[plic].source[source].context);
+		plic_handler *handle = NULL;
+		if (source < MAX_SOURCES)
+			handle = __atomic_load_n(&plics[plic].source[source].handle, __ATOMIC_ACQUIRE);
+		if (handle)
+			handle(plics[plic].source[source].context);
 		*claim = source; // complete
 	}
 }
