@@ -149,7 +149,7 @@ PORT_FRAMELESS void slab_free(struct heap *heap, void *block)
 		free_rarely((struct slab_heap *)heap, block);
 		return;
 	}
-	struct page *page = record_in(page_state.window.records, round_down(offset, PAGE_BYTES));
+	struct page *page = (struct page *)page_state.window.records + (offset >> PAGE_SHIFT);
 	size_t number = number_of(page);
 	if (__builtin_expect(number >= SLAB_CACHES, 0)) {
 		free_rarely((struct slab_heap *)heap, block);

@@ -6,9 +6,6 @@
 // allocates: tables are static and touched before the start. The same random numbers for every allocator.
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,36 +171,26 @@ static void grow_and_release(uint64_t operations)
 	weigh();
 }
 
-// Two threads; each frees what the other allocated, through a ring of 1024 blocks in either direction.
-#define RING 1024u
-static struct ring {
-	_Alignas(128) atomic_uint filled;
-	_Alignas(128) atomic_uint emptied;
-	_Alignas(128) char *block[RING];
-} rings[2];
-static uint64_t exchanges;
+// Two threads: both allocate, then each frees what the other has allocated. They wait for each other asleep, so waiting costs no time.
+#define BATCH 4096u
+static char *batches[2][BATCH];
+static pthread_barrier_t together;
+static uint64_t rounds;
 
 static void *exchange(void *number)
 {
 	unsigned self = (unsigned)(uintptr_t)number;
-	struct ring *out = &rings[self], *in = &rings[!self];
 	struct random random = { self + 1 };
 
-	for (uint64_t sent = 0, received = 0; sent < exchanges || received < exchanges;) {
-		bool moved = false;
-
-		unsigned at = atomic_load(&out->filled);
-		for (; sent < exchanges && at - atomic_load(&out->emptied) < RING; sent++, moved = true) {
-			out->block[at % RING] = take(16 + draw(&random, 497));
-			atomic_store_explicit(&out->filled, ++at, memory_order_release);
-		}
-		at = atomic_load(&in->emptied);
-		for (; received < exchanges && at != atomic_load(&in->filled); received++, moved = true) {
-			free(in->block[at % RING]);
-			atomic_store_explicit(&in->emptied, ++at, memory_order_release);
-		}
-		if (!moved)
-			sched_yield();
+	for (uint64_t round = 0; round < rounds; round++) {
+		for (unsigned i = 0; i < BATCH; i++)
+			batches[self][i] = take(16 + draw(&random, 497));
+		pthread_barrier_wait(&together);
+		if (self == 0 && round % (rounds / 4 + 1) == 0)
+			weigh();
+		for (unsigned i = 0; i < BATCH; i++)
+			free(batches[!self][i]);
+		pthread_barrier_wait(&together);
 	}
 	return NULL;
 }
@@ -212,14 +199,15 @@ static void two_threads(uint64_t operations)
 {
 	pthread_t other;
 
-	exchanges = operations / 4;
+	rounds = operations / (4 * BATCH);
+	pthread_barrier_init(&together, NULL, 2);
 	if (pthread_create(&other, NULL, exchange, (void *)1)) {
 		fprintf(stderr, "bench_malloc: no second thread\n");
 		exit(1);
 	}
 	exchange((void *)0);
 	pthread_join(other, NULL);
-	live_most = 2 * RING * 264;
+	live_most = 2 * BATCH * 264; // on the average
 	weigh();
 }
 
@@ -238,7 +226,7 @@ int main(int count_of, char **arguments)
 
 	memset(slots, 1, sizeof slots); // its pages are there
 	memset(slots, 0, sizeof slots);
-	memset(rings, 0, sizeof rings);
+	memset(batches, 1, sizeof batches);
 	resident_first = resident();
 	for (unsigned i = 0; operations >= 64 && i < sizeof workloads / sizeof *workloads; i++) {
 		if (strcmp(workloads[i].name, arguments[1]) != 0)

@@ -9,7 +9,7 @@
 // it then waits for the counts. In the child the other threads are gone; their slots are free, and what they had taken but not yet handed
 // out is lost.
 //
-// Cost: nothing on the fast path; two atomic additions and a look at the gate beside each lock.
+// Cost: nothing on the fast path; a count and a look at the gate beside each lock.
 // Weakness: threads beyond PORT_MAX_CPUS - 1 take turns.
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -80,14 +80,25 @@ static void thread_exit(void *slot)
 
 // ---- the gate and locks
 
+// A slot of its own is counted by plain stores: the barrier of who closes the gate stands for those that would be needed here.
+static void count(int change)
+{
+	if (inside == &slots[PORT_SHARED_CPU])
+		atomic_fetch_add(&inside->inside, (unsigned)change);
+	else
+		atomic_store_explicit(&inside->inside, atomic_load_explicit(&inside->inside, memory_order_relaxed) + (unsigned)change,
+				      memory_order_release);
+}
+
 static void come_in(void)
 {
 	inside = &slots[preload_cpu];
 	for (;;) {
-		atomic_fetch_add(&inside->inside, 1);
-		if (__builtin_expect(!atomic_load(&gate_closed), 1))
+		count(1);
+		atomic_signal_fence(memory_order_seq_cst);
+		if (__builtin_expect(!atomic_load_explicit(&gate_closed, memory_order_acquire), 1))
 			return;
-		atomic_fetch_sub(&inside->inside, 1);
+		count(-1);
 		while (atomic_load(&gate_closed))
 			sched_yield();
 	}
@@ -120,7 +131,7 @@ void preload_leave(void)
 		return;
 	if (inside == &slots[PORT_SHARED_CPU])
 		__atomic_store_n(&shared_held, 0, __ATOMIC_RELEASE);
-	atomic_fetch_sub(&inside->inside, 1);
+	count(-1);
 }
 
 void lock_acquire(struct lock *lock)
@@ -144,6 +155,7 @@ static void before_fork(void)
 	kmem_freeze();
 	forking = true;
 	atomic_store(&gate_closed, true);
+	port_barrier();
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		while (atomic_load(&slots[cpu].inside))
 			sched_yield();
