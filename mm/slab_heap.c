@@ -1,20 +1,20 @@
 // slab_heap.c: the kernel's default heap: size classes that are slab caches, large blocks straight from pages.
 //
-//    bytes   1 .. 3584   ──► fit[bytes / 16] ──► one of 27 caches: 16, 32, 48 … 128, then four to each doubling
+//    bytes   1 .. 8192   ──► fit[bytes / 16] ──► one of 32 caches: 16, 32, 48 … 128, then four to each doubling
 //            .. 4 MiB    ──► page_alloc, rounded up to a power of two of pages
 //            more, or no contiguous block ──► vmalloc, when vmalloc_init was called
 //
 //    free: block ──► page record ──► tag: a slab's (owner is the slab, the slab names its cache), a large block's, or neither: vmalloc's
 //
 //
-// Cost: a table look-up and a magazine on each side. At most a fifth is lost to rounding above 64 bytes, half above 4096.
+// Cost: a table look-up and a magazine on each side. At most a fifth is lost to rounding above 64 bytes, half above 8192.
 // Weakness: large blocks that are not a power of two; vmalloc's blocks are not visited by walk.
 // Sources: as slab.c; for the classes, Evans, "A scalable concurrent malloc(3) implementation", 2006.
 #include "slab_magazine.h"
 #include "vmalloc.h"
 
-#define SMALL_MAX 3584u
-#define CLASSES   27u
+#define SMALL_MAX 8192u
+#define CLASSES   32u
 
 struct slab_heap {
 	struct heap heap;
@@ -32,7 +32,8 @@ static const struct class {
 	{ 320, "kmalloc-320" }, { 384, "kmalloc-384" }, { 448, "kmalloc-448" }, { 512, "kmalloc-512" },
 	{ 640, "kmalloc-640" }, { 768, "kmalloc-768" }, { 896, "kmalloc-896" }, { 1024, "kmalloc-1024" },
 	{ 1280, "kmalloc-1280" }, { 1536, "kmalloc-1536" }, { 1792, "kmalloc-1792" }, { 2048, "kmalloc-2048" },
-	{ 2560, "kmalloc-2560" }, { 3072, "kmalloc-3072" }, { 3584, "kmalloc-3584" },
+	{ 2560, "kmalloc-2560" }, { 3072, "kmalloc-3072" }, { 3584, "kmalloc-3584" }, { 4096, "kmalloc-4096" },
+	{ 5120, "kmalloc-5120" }, { 6144, "kmalloc-6144" }, { 7168, "kmalloc-7168" }, { 8192, "kmalloc-8192" },
 };
 
 static uint32_t owner_id(const struct slab_heap *heap)
@@ -47,10 +48,10 @@ static struct heap *slab_create(void *arena, size_t bytes)
 
 	if (bytes < sizeof *slabs || (uintptr_t)arena % HEAP_ALIGN)
 		return NULL;
-	for (unsigned i = 0; i < CLASSES; i++) { // natural alignment: the largest power of two in the size
-		size_t size = classes[i].bytes;
+	for (unsigned i = 0; i < CLASSES; i++) { // natural alignment: the largest power of two in the size, up to a page
+		size_t size = classes[i].bytes, align = size & (~size + 1);
 
-		if (!cache_setup(&slabs->class[i], classes[i].name, size, size & (~size + 1), NULL))
+		if (!cache_setup(&slabs->class[i], classes[i].name, size, align < PAGE_BYTES ? align : PAGE_BYTES, NULL))
 			return NULL;
 	}
 	for (unsigned i = CLASSES; i-- > 0;) {
