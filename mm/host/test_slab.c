@@ -338,36 +338,6 @@ TEST(slab_threads)
 	EXPECT_EQ(free_pages(), pages);
 }
 
-// A stock that is in use is left alone, and who finds its own one seized is served from the slabs.
-TEST(slab_busy_stock)
-{
-	size_t pages = machine();
-	struct kmem_cache *cache = kmem_cache_create("busy", 64, 0, NULL);
-	void *one = kmem_cache_alloc(cache);
-	struct stock *stock = stock_of(cache, 0);
-	size_t count = stock_count(stock);
-
-	EXPECT(one && count > 2 && stock_enter(stock));
-	kmem_reap(); // leaves the busy one alone
-	EXPECT_EQ(stock_count(stock), count);
-	EXPECT_EQ(stock->state, STOCK_OPEN);
-	stock_leave(stock);
-
-	bool seized[PORT_MAX_CPUS];
-	stocks_seize(cache, seized);
-	EXPECT(seized[0]);
-	void *two = kmem_cache_alloc(cache), *three = kmem_cache_alloc(cache);
-	EXPECT(two && three && two != three);
-	kmem_cache_free(cache, two);
-	EXPECT_EQ(stock_count(stock), count);
-	stocks_release(cache, seized);
-	kmem_cache_free(cache, three);
-	kmem_cache_free(cache, one);
-	EXPECT_VERDICT(kmem_check(), NULL);
-	kmem_cache_destroy(cache);
-	EXPECT_EQ(free_pages(), pages);
-}
-
 // ---- each invariant, broken on purpose ----
 
 #define BREAK(id, place, value)                                                        \
