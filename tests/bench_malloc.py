@@ -128,6 +128,9 @@ def plot(results, out):
         axes[0][column].set_title(WORKLOADS[workload], fontsize=9, loc="left", fontweight="bold")
         for axis, (key, label) in zip((row[column] for row in axes), rows):
             heights = [value[key] or 0 for value in values.values()]
+            axis.tick_params(axis="x", rotation=35)
+            if column == 0:
+                axis.set_ylabel(label)
             if not any(heights):   # memory, where one block is in use; instructions, where there is no valgrind
                 axis.text(0.5, 0.5, "one block is in use" if key == "overhead" else "not counted", transform=axis.transAxes, ha="center",
                           color="#666666")
@@ -137,9 +140,6 @@ def plot(results, out):
             bars = axis.bar(list(values), heights, color=["#0072B2" if name == OURS else "#C4C4C4" for name in values])
             axis.bar_label(bars, [f"{height:.2f}" if key == "overhead" else f"{height:.0f}" if height >= 10 else f"{height:.1f}"
                                   for height in heights], fontsize=8)
-            axis.tick_params(axis="x", rotation=35)
-            if column == 0:
-                axis.set_ylabel(label)
     figure.savefig(out / "malloc.svg", metadata={"Date": None})
 
 
