@@ -300,6 +300,12 @@ build/host/bench_malloc build/host/malloc_check: build/host/%: mm/host/%.c Makef
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread -fno-builtin $(WARN) -o $@ $<
+
+build/host/bench_page: $(wildcard mm/host/bench_page.c mm/memblock.c mm/page*.c mm/*.h) Makefile
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread $(WARN) -o $@ $(filter %.c,$^)
+
 # --- the study: every heap measured as the kernel builds it, and the tables and plots of that -------------------------------------
 STUDY_C := $(filter-out mm/host/main% mm/host/test_%,$(HOST_C)) $(wildcard mm/host/study*.c)
 STUDY_WRAPS := lock_acquire lock_release port_pin port_unpin
@@ -313,11 +319,6 @@ study:
 	@sh tools/setup study
 	@+$(MAKE) -s build/host/study
 	@$$(sh tools/doctor --plotter) tests/study.py
-
-build/host/bench_page: $(wildcard mm/host/bench_page.c mm/memblock.c mm/page*.c mm/*.h) Makefile
-	$(call say,HOSTCC,$<)
-	@mkdir -p $(@D)
-	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread $(WARN) -o $@ $(filter %.c,$^)
 
 # --- fuzzing ---------------------------------------------------------------------------------------------------------------------
 FUZZERS := $(patsubst mm/host/%.c,build/fuzz/%,$(wildcard mm/host/fuzz_*.c))

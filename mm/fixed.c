@@ -123,11 +123,8 @@ static void *start_of(const void *block) // the fallback's block
 static struct heap *fixed_create(void *arena, size_t bytes)
 {
 	struct fixed *fixed = arena;
-	size_t own = (sizeof *fixed + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+	struct heap *fallback = heap_create_behind(&heap_first_fit, arena, bytes, sizeof *fixed);
 
-	if ((uintptr_t)arena % HEAP_ALIGN || bytes < own)
-		return NULL;
-	struct heap *fallback = heap_create(&heap_first_fit, (char *)arena + own, bytes - own);
 	if (!fallback)
 		return NULL;
 	*fixed = (struct fixed){ .fallback = fallback, .low = UINTPTR_MAX };

@@ -95,11 +95,8 @@ static void hold(struct guard *guard, struct guard_head *head)
 static struct heap *guard_create(void *arena, size_t bytes)
 {
 	struct guard *guard = arena;
-	size_t own = (sizeof *guard + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+	struct heap *inner = heap_create_behind(&heap_segregated, arena, bytes, sizeof *guard);
 
-	if ((uintptr_t)arena % HEAP_ALIGN || bytes < own)
-		return NULL;
-	struct heap *inner = heap_create(&heap_segregated, (char *)arena + own, bytes - own);
 	if (!inner)
 		return NULL;
 	*guard = (struct guard){ .inner = inner, .newest = &guard->oldest, .low = UINTPTR_MAX };

@@ -191,6 +191,14 @@ struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes)
 	return heap;
 }
 
+struct heap *heap_create_behind(const struct heap_ops *ops, void *arena, size_t bytes, size_t own)
+{
+	own = (own + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+	if ((uintptr_t)arena % HEAP_ALIGN || bytes < own)
+		return NULL;
+	return heap_create(ops, (char *)arena + own, bytes - own);
+}
+
 typedef void *allocator(struct heap *heap, size_t bytes, size_t align);
 
 static void *alloc_by(allocator *alloc, struct heap *heap, size_t bytes, size_t align, const void *caller)

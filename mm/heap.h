@@ -56,6 +56,8 @@ extern const struct heap_ops *const HEAPS[];
 const struct heap_ops *heap_named(const char *name); // NULL when there is none
 
 struct heap *heap_create(const struct heap_ops *ops, void *arena, size_t bytes) __attribute__((warn_unused_result));
+// For an allocator that stands on another: that one, in what the arena has behind `own` bytes.
+struct heap *heap_create_behind(const struct heap_ops *ops, void *arena, size_t bytes, size_t own) __attribute__((warn_unused_result));
 void *heap_alloc(struct heap *heap, size_t bytes) __attribute__((warn_unused_result, malloc));              // bytes == 0: NULL
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t align) __attribute__((warn_unused_result, malloc));
 void *heap_alloc_zeroed(struct heap *heap, size_t count, size_t bytes) __attribute__((warn_unused_result, malloc)); // overflow: NULL

@@ -96,11 +96,8 @@ static void leave(struct lazy *lazy, struct lazy_size *size)
 static struct heap *lazy_create(void *arena, size_t bytes)
 {
 	struct lazy *lazy = arena;
-	size_t own = (sizeof *lazy + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+	struct heap *list = heap_create_behind(&heap_first_fit, arena, bytes, sizeof *lazy);
 
-	if ((uintptr_t)arena % HEAP_ALIGN || bytes < own)
-		return NULL;
-	struct heap *list = heap_create(&heap_first_fit, (char *)arena + own, bytes - own);
 	if (!list)
 		return NULL;
 	*lazy = (struct lazy){ .list = list, .low = UINTPTR_MAX };

@@ -56,6 +56,14 @@ def plain(value, _):
     return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
+def logarithmic(axis):
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.xaxis.set_major_locator(ticker.LogLocator(base=8))
+    axis.xaxis.set_major_formatter(plain)
+    axis.yaxis.set_major_formatter(plain)
+
+
 def memory(data, out):
     figure, axes = panels(data, "What a heap holds of the machine's memory (blue), and what its users asked for (grey)",
                           "calls, thousands    "
@@ -83,11 +91,7 @@ def memory(data, out):
 def cost(data, out):
     figure, axes = panels(data, "What a call costs as more blocks are in use", "live blocks", "instructions a call")
     lines(data, "live", "instructions", axes)
-    axes[0].set_xscale("log", base=2)
-    axes[0].set_yscale("log")
-    axes[0].xaxis.set_major_locator(ticker.LogLocator(base=8))
-    axes[0].xaxis.set_major_formatter(plain)
-    axes[0].yaxis.set_major_formatter(plain)
+    logarithmic(axes[0])
     save(figure, out, "cost")
 
 
@@ -99,11 +103,7 @@ def time(data, out):
     first = next(iter(data.values()))[0]["bytes"]
     axes[0].annotate("malloc", (first, 1), (0, 3), textcoords="offset points", color=MARK, fontsize=8)
     lines(data, "bytes", "ratio", axes)
-    axes[0].set_xscale("log", base=2)
-    axes[0].set_yscale("log")
-    axes[0].xaxis.set_major_locator(ticker.LogLocator(base=8))
-    axes[0].xaxis.set_major_formatter(plain)
-    axes[0].yaxis.set_major_formatter(plain)
+    logarithmic(axes[0])
     save(figure, out, "time")
 
 

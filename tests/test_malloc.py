@@ -14,13 +14,13 @@ from suite import TOP, Failure, expect_that, make, patience, test
 LIBRARY = os.path.join(TOP, "build/host/libquire.so")
 
 
-def on_quire(*command, directory=TOP, seconds=120, expect=0, library=LIBRARY, **more):
+def on_quire(*command, directory=TOP, seconds=120, expect=0):
     """What the program printed, run with libquire.so as its malloc; `expect` is its status, None: killed by abort()."""
     make("build/host/libquire.so", "build/host/malloc_check")
-    environment = {**os.environ, "LD_PRELOAD": library, "PYTHONMALLOC": "malloc"}   # Python would use an allocator of its own
+    environment = {**os.environ, "LD_PRELOAD": LIBRARY, "PYTHONMALLOC": "malloc"}   # Python would use an allocator of its own
     try:
         result = subprocess.run(command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                timeout=patience(seconds), **more)
+                                timeout=patience(seconds))
     except subprocess.TimeoutExpired as late:
         raise Failure(f"{command[0]} did not end in {late.timeout:.0f} s") from late
     wanted = -6 if expect is None else expect

@@ -16,6 +16,7 @@
 
 #include <sanitizer/common_interface_defs.h>
 
+#include "../../mm/host/random.h"
 #include "judge.h"
 
 #define CALLS 12
@@ -44,12 +45,9 @@ void check_register(struct check *check)
 	checks_end = &check->next;
 }
 
-uint64_t random_next(void) // splitmix64, as in mm/host/main.c
+uint64_t random_next(void)
 {
-	uint64_t z = stream += 0x9e3779b97f4a7c15;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
+	return random_step(&stream);
 }
 
 uint64_t random_below(uint64_t limit)

@@ -26,7 +26,7 @@ struct random {
 	uint64_t state;
 };
 
-static uint32_t draw(struct random *random, uint32_t below)
+static uint32_t draw(struct random *random, uint32_t below) // the cheapest that will do: its time counts
 {
 	random->state = random->state * 6364136223846793005u + 1442695040888963407u;
 	return (uint32_t)((random->state >> 33) * below >> 31);

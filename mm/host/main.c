@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "random.h"
 #include "test.h"
 
 static struct test *tests, **tests_end = &tests;
@@ -31,12 +32,9 @@ void test_register(struct test *test)
 	tests_end = &test->next;
 }
 
-uint64_t random_next(void) // splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014
+uint64_t random_next(void)
 {
-	uint64_t z = stream += 0x9e3779b97f4a7c15;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
+	return random_step(&stream);
 }
 
 uint64_t random_below(uint64_t limit)

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "random.h"
+
 #define CHECK(condition)                                                             \
 	do {                                                                         \
 		if (!(condition)) {                                                  \
@@ -28,8 +30,7 @@
 
 static uint32_t draw(uint64_t *state, uint32_t below)
 {
-	*state = *state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((*state >> 33) * below >> 31);
+	return (uint32_t)(random_step(state) % below);
 }
 
 // ---- the interface
@@ -198,7 +199,7 @@ static void forks(void)
 
 		CHECK(child >= 0);
 		if (child == 0) {
-			alarm(60); // a child that waits for a lock which nobody will release
+			alarm(300); // a child that waits for a lock which nobody will release
 			for (unsigned n = 0; n < SHARED; n++)
 				atomic_store(&shared[n], NULL); // may be half written
 			for (unsigned n = 0; n < 3000; n++)
@@ -227,7 +228,7 @@ static void *forker(void *argument)
 		int status;
 
 		if (child == 0) {
-			alarm(60);
+			alarm(300);
 			for (unsigned n = 0; n < 100; n++)
 				free(malloc(draw(&state, 5000)));
 			_exit(0);

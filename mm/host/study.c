@@ -15,6 +15,7 @@
 #include "../page.h"
 #include "adversary.h"
 #include "heap_model.h"
+#include "random.h"
 #include "stream.h"
 #include "test.h"
 
@@ -29,12 +30,9 @@ static size_t asked;
 
 static uint64_t stream = 1;
 
-uint64_t random_next(void) // splitmix64, as in main.c
+uint64_t random_next(void)
 {
-	uint64_t z = stream += 0x9e3779b97f4a7c15;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
+	return random_step(&stream);
 }
 
 uint64_t random_below(uint64_t limit)

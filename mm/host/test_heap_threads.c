@@ -7,6 +7,7 @@
 
 #include "../page.h"
 #include "heap_model.h"
+#include "random.h"
 #include "test.h"
 
 #define THREADS 4u
@@ -24,10 +25,7 @@ static uint64_t seeds[THREADS];
 
 static uint64_t next(uint64_t *state, uint64_t limit) // the test's own stream is not for threads
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state % limit;
+	return random_step(state) % limit;
 }
 
 static struct block *paint(struct block *block, uint32_t bytes, uint64_t *state)

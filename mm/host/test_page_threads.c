@@ -3,6 +3,7 @@
 
 #include "../page_engine.h"
 #include "page_model.h"
+#include "random.h"
 
 #define THREADS 4u
 #define QUOTA   48u
@@ -12,10 +13,7 @@ static size_t thread_quota;
 
 static uint64_t thread_random(uint64_t *state, uint64_t limit)
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state % limit;
+	return random_step(state) % limit;
 }
 
 // The pages of a block change hands: all of them belonged to `from`.

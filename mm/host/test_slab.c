@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "../slab_magazine.h"
+#include "random.h"
 #include "test.h"
 
 #define THREADS 4
@@ -264,14 +265,6 @@ static _Atomic(unsigned char *) shared[SHARED]; // each holds a block, its lengt
 static atomic_bool stop;
 static atomic_uint ready_count;
 
-static uint64_t draw(uint64_t *state) // the test's own stream is not for threads
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
 static void release(unsigned char *block)
 {
 	uint32_t bytes;
@@ -287,19 +280,19 @@ static void release(unsigned char *block)
 
 static void *juggle(void *argument)
 {
-	uint64_t state = 0x9e3779b97f4a7c15 * ((uintptr_t)argument + 1);
+	uint64_t state = (uintptr_t)argument; // the test's own stream is not for threads
 
 	host_cpu((unsigned)(uintptr_t)argument);
 	atomic_fetch_add(&ready_count, 1);
 	for (unsigned i = 0; i < STEPS; i++) {
-		uint32_t bytes = (uint32_t)(4 + draw(&state) % (draw(&state) % 64 ? 700 : 9000));
+		uint32_t bytes = (uint32_t)(4 + random_step(&state) % (random_step(&state) % 64 ? 700 : 9000));
 		unsigned char *block = kmalloc(bytes);
 
 		if (block) {
 			memset(block, (unsigned char)bytes, bytes);
 			memcpy(block, &bytes, sizeof bytes);
 		}
-		release(atomic_exchange(&shared[draw(&state) % SHARED], block));
+		release(atomic_exchange(&shared[random_step(&state) % SHARED], block));
 	}
 	return NULL;
 }
