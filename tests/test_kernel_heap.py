@@ -86,3 +86,12 @@ def its_trace_is_asked_again_of_every_heap():
         expect_that(first and int(first.group(1)) > 500, f"a thin trace: {result.stdout}")
         refused = dict(re.findall(r"^(\w+) +(\d+) refused", result.stdout, re.M))
         expect_that(refused == dict.fromkeys(HEAPS, "0"), result.stdout)
+
+
+@test(weight=10)
+def every_heap_works_in_a_program():
+    """All but the one that needs a page table of its own."""
+    with Machine() as m:
+        m.boot()
+        shown = dict(line.split(": ") for line in m.sh("heaps", 120).splitlines())
+        expect_that(shown == {heap: "a program has no such heap" if heap == "guard_pages" else "ok" for heap in HEAPS}, m.tail())

@@ -179,7 +179,7 @@ const struct stream streams[] = {
 	  survivors, &heap_slab, &heap_segregated, 3, 1.3 },
 	{ "one at a time", "one block after the other: each waits in the queue while a fresh one is given out",
 	  one_at_a_time, &heap_guard, &heap_segregated, 100, 1.1 },
-	{ "bitten granules", "the bitten holes once more: without lists and headers, too, first fit takes the lowest hole, not the one that fits",
+	{ "bitten granules", "the bitten holes once more: without lists and headers, too, first fit takes the lowest hole, not the best",
 	  bitten_holes, &heap_bitmap_fit, &heap_best_fit, 1.3, 1.1 },
 	{ "waiting neighbours", "the false neighbours once more: real ones, but they wait unmerged, and new memory comes first",
 	  false_neighbours, &heap_lazy_fit, &heap_first_fit, 1.4, 1.1 },

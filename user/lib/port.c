@@ -53,3 +53,34 @@ void port_release(void *start, size_t bytes)
 	if ((char *)start + bytes == sbrk(0))
 		sbrk(-(int)bytes);
 }
+
+// For heaps that stand on pages: the program's own page allocator (mm/page.h) is given addresses as they are. There is no other CPU whose
+// writes could be late, and no way to map a page by hand: mmap knows no place that is kept free.
+uintptr_t port_linear;
+
+void port_barrier(void)
+{
+}
+
+void port_flush(uint32_t asid, uint32_t cpus, uintptr_t start, size_t pages)
+{
+	(void)asid, (void)cpus, (void)start, (void)pages;
+}
+
+void *port_window(size_t bytes)
+{
+	(void)bytes;
+	return NULL;
+}
+
+bool port_window_map(void *start, size_t bytes)
+{
+	(void)bytes;
+	port_panic("port_window_map: there are no windows", (uintptr_t)start);
+}
+
+void port_window_unmap(void *start, size_t bytes)
+{
+	(void)bytes;
+	port_panic("port_window_unmap: there are no windows", (uintptr_t)start);
+}
