@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make bench, second half: the slab heap as a program's malloc (build/host/libquire.so) beside the allocators that people use.
 
-    tests/bench_malloc.py [--rounds N] [--operations N] [--out FOLDER]
+    tests/bench_malloc.py [--rounds N] [--operations N] [--times-only] [--out FOLDER]
 
 Five workloads (mm/host/bench_malloc.c), each with every allocator that is installed: processor time an operation (a malloc or a free), as
 the least of several rounds in which the allocators take turns; instructions an operation, by callgrind, with the workload's own loop; and
@@ -59,7 +59,7 @@ def run(library, workload, operations):
     return result.stdout
 
 
-def measure(allocators, rounds, operations):
+def measure(allocators, rounds, operations, counted):
     """{workload: {allocator: {"ns", "instructions", "overhead", "kib"}}}"""
     results = {}
     for workload in WORKLOADS:
@@ -71,13 +71,11 @@ def measure(allocators, rounds, operations):
         empty = min(line[1] for lines in runs.values() for line in lines)   # KiB, before any allocator has begun
         results[workload] = {}
         for name, library in allocators.items():
-            show(f"{workload}: instructions, {name}")
             kib, live = min(line[2] - empty for line in runs[name]), runs[name][0][3]
+            show(f"{workload}: instructions, {name}")
+            count = callgrind.each([PROGRAM, workload], 400000, {**os.environ, "LD_PRELOAD": library}) if counted else None
             results[workload][name] = {"ns": min(line[0] for line in runs[name]), "kib": kib, "overhead": kib / live if live else None,
-                                       "instructions": None}
-            if shutil.which("valgrind"):
-                count = callgrind.each([PROGRAM, workload], 400000, {**os.environ, "LD_PRELOAD": library})
-                results[workload][name]["instructions"] = count
+                                       "instructions": count}
     show("")
     return results
 
@@ -147,10 +145,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--operations", type=int, default=4000000)
+    parser.add_argument("--times-only", action="store_true", help="count no instructions")
     parser.add_argument("--out", type=pathlib.Path, default=TOP / "build/bench")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    results = measure(installed(), options.rounds, options.operations)
+    counted = not options.times_only and shutil.which("valgrind")
+    results = measure(installed(), options.rounds, options.operations, counted)
     (options.out / "malloc.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(table(results))
     plot(results, options.out)

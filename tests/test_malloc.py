@@ -1,6 +1,7 @@
 """libquire.so, the slab heap as a program's malloc: what malloc promises, and real programs that run on it."""
 
 import filecmp
+import json
 import os
 import pathlib
 import random
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from suite import TOP, Failure, expect_that, make, patience, test
+from suite import ENGINES, TOP, Failure, expect_that, make, patience, test
 
 LIBRARY = os.path.join(TOP, "build/host/libquire.so")
 
@@ -133,3 +134,23 @@ def git_keeps_a_repository():
         expect_that(len(git("log", "--stat", "--oneline").splitlines()) > 100, "log is short")
         git("clone", "-q", ".", "copy")
         expect_that(git("-C", "copy", "status", "--short") == "", "the clone is not clean")
+
+
+@test(weight=10)
+def benchmarks_measure_every_workload():
+    """What make bench runs, shortened: each allocator that is here gets its figures, and the page benchmark its counts of locks."""
+    make("build/host/libquire.so", "build/host/bench_malloc", "build/host/bench_page")
+    with tempfile.TemporaryDirectory(prefix="quire-") as directory:
+        result = subprocess.run([sys.executable, "tests/bench_malloc.py", "--rounds", "1", "--operations", "50000", "--times-only",
+                                 "--out", directory], cwd=TOP, capture_output=True, text=True, timeout=patience(200))
+        expect_that(result.returncode == 0, result.stdout + result.stderr)
+        data = json.loads(pathlib.Path(directory, "malloc.json").read_text(encoding="utf-8"))
+        expect_that(set(data) == {"pairs", "random", "kernel", "threads", "growth"}, str(list(data)))
+        for workload, rows in data.items():
+            expect_that({"glibc", "quire"} <= set(rows) and all(row["ns"] > 0 for row in rows.values()), f"{workload}: {rows}")
+            expect_that(workload == "pairs" or 1 < rows["quire"]["overhead"] < 10, f"{workload}: {rows['quire']}")
+    for engine in ENGINES + ["list"]:
+        result = subprocess.run(["build/host/bench_page", engine, "3", "100"], cwd=TOP, capture_output=True, text=True)
+        expect_that(result.returncode == 0, engine + result.stderr)
+    result = subprocess.run(["build/host/bench_page", "threads", "8", "16000"], cwd=TOP, capture_output=True, text=True)
+    expect_that(result.returncode == 0 and 0 < int(result.stdout.split()[1]) < 1000, result.stdout + result.stderr)

@@ -45,11 +45,12 @@ static const char *juggle(struct heap *heap)
 		heap_free(heap, block->start);
 		block->bytes = 1 + draw(draw(10) ? 200 : 3000);
 		block->start = heap_alloc(heap, block->bytes);
-		if (block->start)
+		if (block->start) {
 			memset(block->start, (int)block->bytes, block->bytes);
-		refused += !block->start;
-		if (!block->start)
+		} else {
 			block->bytes = 0;
+			refused++;
+		}
 	}
 	for (struct block *block = blocks; block < blocks + BLOCKS; block++) {
 		if (block->start && !is_whole(block))
