@@ -283,7 +283,8 @@ host-tests: build/host/mm-tests-gcc build/host/mm-tests-clang
 PRELOAD_C := $(wildcard mm/host/preload*.c mm/host/barrier.c) $(filter-out mm/vmalloc%,$(MM_C))
 PRELOAD_FLAGS := -std=gnu11 -O2 -g -fPIC -pthread -fvisibility=hidden -fno-builtin-malloc -ffunction-sections -DMM_CHECK=0 \
 	-DPORT_PIN='"host/preload_pin.h"' -DPORT_MAX_CPUS=32 -DPORT_SHARED_CPU=0 \
-	-DPORT_STOCK_OBJECTS=127u -DPORT_STOCK_BYTES=32768u -DPORT_SLAB_ORDER=2u -flto=2
+	-DPORT_STOCK_OBJECTS=127u -DPORT_STOCK_BYTES=32768u -DPORT_DEPOT_OBJECTS=2048u -DPORT_DEPOT_BYTES=1048576u \
+	-DPORT_SLAB_ORDER=2u -flto=2
 build/host/preload/mm/slab%: PRELOAD_FLAGS += -Dpage_alloc=preload_page_alloc -Dpage_free=preload_page_free
 
 build/host/preload/%.o: % Makefile

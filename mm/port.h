@@ -24,6 +24,8 @@
 #ifndef PORT_STOCK_OBJECTS // how much of each kind of object a CPU may keep for itself, and the least order of a slab's pages:
 #define PORT_STOCK_OBJECTS 31u // less memory for a kernel, less time for a program
 #define PORT_STOCK_BYTES   8192u
+#define PORT_DEPOT_OBJECTS 62u // and all CPUs together, on top of that
+#define PORT_DEPOT_BYTES   16384u
 #define PORT_SLAB_ORDER    0u
 #endif
 #ifndef PORT_FRAMELESS // of functions whose calls are all tail calls: they are in no backtrace, so that a frame would be for nothing

@@ -1,7 +1,7 @@
 // slab.c: caches of equal objects: slabs of pages below, magazines of ready objects above.
 //
-//    kmem_cache_alloc ──► this CPU's magazine ──(empty)──► half a magazine from the slabs ──(none)──► page_alloc, cut, construct
-//    kmem_cache_free  ──► this CPU's magazine ──(full)───► half a magazine to the slabs ──(one empty slab too many)──► page_free
+//    kmem_cache_alloc ──► this CPU's magazine ──(empty)──► half a magazine from depot or slabs ──(none)──► page_alloc, cut, construct
+//    kmem_cache_free  ──► this CPU's magazine ──(full)───► half a magazine to depot or slabs ──(one empty slab too many)──► page_free
 //
 //    PARTIAL ──► slab ⇄ slab ⇄ …              +--------+--------+----- - - --+--------+------+
 //    EMPTY   ──► slab ──first────────────────► | object | object |            | object | rest |     every page's record names
@@ -9,8 +9,8 @@
 //
 //    S1  slabs in a cache's lists name that cache and link both ways      S2  the free count is the number of free bits, none beyond count
 //    S3  a slab is in the list that its free count says                   S4  each page of a slab carries its tag and owner
-//    S5  the counts of slabs, empties, pages and taken objects are right  S6  a magazine is well-formed and holds taken objects
-//    S7  no object is in magazines twice                                  S8  objects are aligned and lie inside the slab's pages
+//    S5  the counts of slabs, empties, pages and taken objects are right  S6  magazines and depot are well-formed and hold taken objects
+//    S7  no object is in them twice                                       S8  objects are aligned and lie inside the slab's pages
 //    S9  (slab_heap.c) kmalloc serves each size from the smallest class that holds it
 //
 // Cost: neither lock nor atomic instruction on the fast path; the lock once in half a magazine of calls; a barrier on all CPUs to reap.
@@ -151,6 +151,15 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	cache_give(cache->number, object);
 }
 
+void cache_shrink(struct kmem_cache *cache, size_t keep)
+{
+	lock_acquire(&cache->lock);
+	depot_empty(cache);
+	struct slab *chain = slabs_drop(cache, keep);
+	lock_release(&cache->lock);
+	slabs_delete(chain);
+}
+
 // Empties every stock, then gives back every empty slab. What a CPU uses right now stays.
 static void reap(struct kmem_cache *cache)
 {
@@ -159,12 +168,9 @@ static void reap(struct kmem_cache *cache)
 	stocks_seize(cache, seized);
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		if (seized[cpu])
-			stock_empty(cache, stock_of(cache, cpu), 0);
+			stock_empty(cache, stock_of(cache, cpu));
 	stocks_release(cache, seized);
-	lock_acquire(&cache->lock);
-	struct slab *chain = slabs_drop(cache, 0);
-	lock_release(&cache->lock);
-	slabs_delete(chain);
+	cache_shrink(cache, 0);
 }
 
 void kmem_cache_destroy(struct kmem_cache *cache)

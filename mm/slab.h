@@ -17,10 +17,11 @@ void kmem_cache_free(struct kmem_cache *cache, void *object);
 // All objects must have been freed: else panics.
 void kmem_cache_destroy(struct kmem_cache *cache);
 
-// Returns the magazines' objects (of all CPUs) to their slabs and empty slabs to the page allocator, in every cache.
+// Returns the objects of the magazines (of all CPUs) and depots to their slabs and empty slabs to the page allocator, in every cache.
 void kmem_reap(void);
 
-// The same for this CPU's magazines only: before it goes away, or before it asks for more memory. No cache is made or destroyed meanwhile.
+// The same, but of this CPU's magazines only: before it goes away, or before it asks for more memory. No cache is made or destroyed
+// meanwhile.
 void kmem_reap_cpu(void);
 
 // Seizes every stock of every cache, so that all CPUs go to the slabs and their locks; waits for those in use. kmem_thaw lets go. With it a
@@ -32,7 +33,7 @@ struct kmem_report {
 	const char *name;
 	size_t object_bytes;
 	size_t used;     // objects in use by callers
-	size_t cached;   // objects in per-CPU magazines
+	size_t cached;   // objects in magazines and the depot
 	size_t capacity; // objects that the present slabs hold
 	size_t pages;    // pages taken
 };

@@ -63,6 +63,7 @@ struct kmem_cache {
 	void (*construct)(void *object);
 	const char *name;
 	struct kmem_cache *next; // in the list of all caches
+	size_t stored, room;     // objects in the depot, and how many it may have
 };
 
 extern struct kmem_cache slab_records;   // the cache of struct slab
@@ -71,6 +72,7 @@ extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
 extern struct kmem_cache *slab_cache_of[SLAB_CACHES]; // by number
 extern struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];
+extern void *slab_depots[SLAB_CACHES][PORT_DEPOT_OBJECTS]; // by number: objects that CPUs left for each other, the newest last
 extern void *slab_nothing[2];          // stands where a CPU has no magazine yet: both empty and full, never written
 
 // Sets up a cache in memory of the caller's. False when no slab can hold such an object. It gets its number when it is registered.
@@ -81,6 +83,12 @@ void cache_unregister(struct kmem_cache *cache); // nobody uses it any more
 
 uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order); // objects in a slab, 0: none fits
 size_t slab_first(const struct kmem_cache *cache); // where in its pages the first object is
+
+// With the cache's lock held: up to `count` objects out of the depot, or else the slabs, how many there were; objects into the depot, or
+// else the slabs; all that the depot has into the slabs.
+size_t depot_take(struct kmem_cache *cache, void **objects, size_t count);
+void depot_give(struct kmem_cache *cache, void *const *objects, size_t count);
+void depot_empty(struct kmem_cache *cache);
 
 // With the cache's lock held: up to `count` objects out of the slabs, how many there were; and back into its slab: double frees panic.
 size_t slabs_take(struct kmem_cache *cache, void **objects, size_t count);

@@ -24,21 +24,28 @@ static void let_go(const struct held *held)
 	stocks_release(held->cache, held->seized);
 }
 
-// The objects in a CPU's magazine, behind its bottom; *count of them.
-static void **objects_of(const struct held *held, unsigned cpu, size_t *count)
-{
-	const struct stock *stock = stock_of(held->cache, cpu);
+// Who has objects outside the slabs: the CPUs, and after them the depot.
+#define HOLDERS (PORT_MAX_CPUS + 1)
 
-	*count = held->seized[cpu] ? stock_count(stock) : 0;
-	return *count ? &stock->magazine->slot[1] : NULL;
+// Those of one of them; *count: how many.
+static void **objects_of(const struct held *held, unsigned holder, size_t *count)
+{
+	const struct kmem_cache *cache = held->cache;
+
+	if (holder == PORT_MAX_CPUS) {
+		*count = cache->stored;
+		return slab_depots[cache->number];
+	}
+	*count = held->seized[holder] ? stock_count(stock_of(cache, holder)) : 0;
+	return *count ? &stock_of(cache, holder)->magazine->slot[1] : NULL;
 }
 
 static size_t stock_of_all(const struct held *held)
 {
 	size_t objects = 0, count;
 
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		objects_of(held, cpu, &count);
+	for (unsigned holder = 0; holder < HOLDERS; holder++) {
+		objects_of(held, holder, &count);
 		objects += count;
 	}
 	return objects;
@@ -46,9 +53,9 @@ static size_t stock_of_all(const struct held *held)
 
 static bool is_held(const struct held *held, const void *object)
 {
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+	for (unsigned holder = 0; holder < HOLDERS; holder++) {
 		size_t count;
-		void **objects = objects_of(held, cpu, &count);
+		void **objects = objects_of(held, holder, &count);
 
 		for (size_t i = 0; i < count; i++)
 			if (objects[i] == object)
@@ -110,7 +117,7 @@ static struct verdict check_lists(const struct kmem_cache *cache, size_t *taken)
 	return ALL_HOLD;
 }
 
-static struct verdict check_stock(const struct kmem_cache *cache, const struct stock *stock)
+static struct verdict check_magazine(const struct kmem_cache *cache, const struct stock *stock)
 {
 	const struct magazine *magazine = stock->magazine;
 
@@ -118,8 +125,13 @@ static struct verdict check_stock(const struct kmem_cache *cache, const struct s
 		return ALL_HOLD;
 	HOLDS("S6", stock->end == &magazine->slot[1 + cache->slots] && !magazine->slot[0], magazine);
 	HOLDS("S6", stock->top > &magazine->slot[0] && stock->top <= stock->end, magazine);
-	for (size_t i = 1; i <= stock_count(stock); i++) {
-		void *object = magazine->slot[i];
+	return ALL_HOLD;
+}
+
+static struct verdict check_objects(const struct kmem_cache *cache, void *const *objects, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		void *object = objects[i];
 		const struct page *page = page_of(pa_of(object));
 
 		HOLDS("S6", page && cache_of(page) == cache, object);
@@ -129,22 +141,41 @@ static struct verdict check_stock(const struct kmem_cache *cache, const struct s
 	return ALL_HOLD;
 }
 
+static struct verdict check_held(const struct held *held)
+{
+	const struct kmem_cache *cache = held->cache;
+	struct verdict verdict = ALL_HOLD;
+
+	HOLDS("S6", cache->stored <= cache->room && cache->room <= PORT_DEPOT_OBJECTS, cache);
+	for (unsigned holder = 0; !verdict.broken && holder < HOLDERS; holder++) {
+		size_t count;
+
+		if (holder < PORT_MAX_CPUS && held->seized[holder])
+			verdict = check_magazine(cache, stock_of(cache, holder));
+		if (verdict.broken)
+			break;
+		void **objects = objects_of(held, holder, &count);
+		verdict = check_objects(cache, objects, count);
+	}
+	return verdict;
+}
+
 // Marks each held object as free in its slab for a moment: one that is marked already is held twice.
 static struct verdict check_twice(const struct kmem_cache *cache, const struct held *held)
 {
 	struct verdict verdict = ALL_HOLD;
 
-	for (unsigned cpu = 0; cpu < 2 * PORT_MAX_CPUS; cpu++) { // mark, then unmark
+	for (unsigned turn = 0; turn < 2 * HOLDERS; turn++) { // mark, then unmark
 		size_t count;
-		void **objects = objects_of(held, cpu % PORT_MAX_CPUS, &count);
+		void **objects = objects_of(held, turn % HOLDERS, &count);
 
 		for (size_t i = 0; i < count; i++) {
 			struct slab *slab = slab_of(page_of(pa_of(objects[i])));
 			size_t n = slab_index(cache, (uintptr_t)objects[i] - slab->first);
 
-			if (cpu < PORT_MAX_CPUS && is_free(slab, n))
+			if (turn < HOLDERS && is_free(slab, n))
 				verdict = (struct verdict){ "S7", (uintptr_t)objects[i] };
-			if (cpu < PORT_MAX_CPUS)
+			if (turn < HOLDERS)
 				slab->is_free[n / 64] |= 1ULL << n % 64;
 			else
 				slab->is_free[n / 64] &= ~(1ULL << n % 64);
@@ -160,9 +191,8 @@ struct verdict cache_check(struct kmem_cache *cache)
 
 	hold(cache, &held);
 	struct verdict verdict = check_lists(cache, &taken);
-	for (unsigned cpu = 0; !verdict.broken && cpu < PORT_MAX_CPUS; cpu++)
-		if (held.seized[cpu])
-			verdict = check_stock(cache, stock_of(cache, cpu));
+	if (!verdict.broken)
+		verdict = check_held(&held);
 	if (!verdict.broken)
 		verdict = check_twice(cache, &held);
 	if (!verdict.broken && stock_of_all(&held) > taken)

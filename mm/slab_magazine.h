@@ -78,8 +78,11 @@ static inline void cache_give(size_t number, void *object)
 void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS]);
 void stocks_release(const struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS]);
 
-// Puts a stock's objects, which is the caller's, into the slabs, keeps as many empty slabs, and gives its magazine back.
-void stock_empty(struct kmem_cache *cache, struct stock *stock, size_t keep);
+// Puts the objects of a stock, which is the caller's, into the slabs, and gives its magazine back.
+void stock_empty(struct kmem_cache *cache, struct stock *stock);
+
+// Puts the depot's objects into the slabs, and gives back empty slabs beyond `keep`.
+void cache_shrink(struct kmem_cache *cache, size_t keep);
 
 static inline struct stock *stock_of(const struct kmem_cache *cache, uintptr_t cpu)
 {

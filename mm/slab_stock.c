@@ -50,14 +50,14 @@ static bool stock_ready(struct kmem_cache *cache, struct stock *stock, uintptr_t
 	return stock->magazine;
 }
 
-// Half a magazine of objects, those that the slabs have ready; false when they have none.
+// Half a magazine of objects, those that the depot and the slabs have ready; false when they have none.
 static bool refill(struct kmem_cache *cache, struct stock *stock)
 {
 	size_t had = stock_count(stock), half = (cache->slots + 1) / 2;
 
 	lock_acquire(&cache->lock);
 	if (had < half)
-		stock->top += slabs_take(cache, stock->top, half - had);
+		stock->top += depot_take(cache, stock->top, half - had);
 	lock_release(&cache->lock);
 	return stock_count(stock) > 0;
 }
@@ -81,19 +81,17 @@ void *cache_take_slowly(size_t number, uintptr_t cpu, uintptr_t saved)
 	return object;
 }
 
-// Moves the `count` oldest objects of a magazine into the slabs.
-static void flush(struct kmem_cache *cache, struct stock *stock, size_t count, size_t keep)
+// Moves the older half of a full magazine into the depot.
+static void flush(struct kmem_cache *cache, struct stock *stock)
 {
 	void **slot = &stock->magazine->slot[1];
-	size_t rest = stock_count(stock) - count;
+	size_t count = (cache->slots + 1) / 2, rest = stock_count(stock) - count;
 
 	lock_acquire(&cache->lock);
-	for (size_t i = 0; i < count; i++)
-		slabs_give(cache, slot[i]);
-	struct slab *chain = slabs_drop(cache, keep);
+	depot_give(cache, slot, count);
+	struct slab *chain = slabs_drop(cache, SLABS_KEEP);
 	lock_release(&cache->lock);
-	for (size_t i = 0; i < rest; i++)
-		slot[i] = slot[i + count];
+	__builtin_memmove(slot, slot + count, rest * sizeof *slot);
 	stock->top = slot + rest;
 	slabs_delete(chain);
 }
@@ -113,19 +111,22 @@ void cache_give_slowly(size_t number, void *object, uintptr_t cpu, uintptr_t sav
 		return;
 	}
 	if (stock->top == stock->end)
-		flush(cache, stock, (cache->slots + 1) / 2, SLABS_KEEP);
+		flush(cache, stock);
 	*stock->top++ = object;
 	stock_leave(stock);
 	port_unpin((struct pin){ cpu, saved });
 }
 
-void stock_empty(struct kmem_cache *cache, struct stock *stock, size_t keep)
+void stock_empty(struct kmem_cache *cache, struct stock *stock)
 {
 	struct magazine *magazine = stock->magazine;
 
 	if (!magazine)
 		return;
-	flush(cache, stock, stock_count(stock), keep);
+	lock_acquire(&cache->lock);
+	for (size_t i = 1; i <= stock_count(stock); i++)
+		slabs_give(cache, magazine->slot[i]);
+	lock_release(&cache->lock);
 	stock_set(stock, NULL, 0);
 	slabs_give_one(&slab_magazines, magazine);
 }
@@ -201,13 +202,17 @@ void kmem_reap_cpu(void)
 	struct pin pin = port_pin();
 
 	for (unsigned number = 1; number < SLAB_CACHES; number++) {
+		struct kmem_cache *cache = slab_cache_of[number];
 		struct stock *stock = &slab_stocks[pin.cpu][number];
 
-		if (!slab_cache_of[number] || stock->busy) // busy: it is out of memory, and that is why we are here
+		if (!cache)
 			continue;
-		if (stock_enter(stock))
-			stock_empty(slab_cache_of[number], stock, SLABS_KEEP);
-		stock_leave(stock);
+		if (!stock->busy) { // busy: it is out of memory, and that is why we are here
+			if (stock_enter(stock))
+				stock_empty(cache, stock);
+			stock_leave(stock);
+		}
+		cache_shrink(cache, SLABS_KEEP);
 	}
 	port_unpin(pin);
 }

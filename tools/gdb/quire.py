@@ -271,12 +271,12 @@ class ps(Command):
 
 
 class slabs(Command):
-    """slabs: the caches of kernel objects: objects in use, in harts' magazines, room for, and pages taken."""
+    """slabs: the caches of kernel objects: objects in use, in harts' magazines or the depot, room for, and pages taken."""
 
     def run(self):
         print("NAME                     BYTES   IN USE   CACHED     ROOM    PAGES")
         for cache in items(value("slab_caches"), "next"):
-            cached = 0
+            cached = int(cache["stored"])
             for cpu in range(16):
                 stock = value("slab_stocks")[cpu][cache["number"]]
                 if int(stock["magazine"]):
