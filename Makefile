@@ -52,8 +52,8 @@ USER_FLAGS := $(RISCV)
 SAN_FLAGS_address := -DMM_SANITIZE -fsanitize=kernel-address --param asan-stack=0 --param asan-globals=1 \
 	--param asan-instrumentation-with-call-threshold=0
 SAN_FLAGS_undefined := -fsanitize=undefined
-SAN_FLAGS_thread := -DSANITIZE_THREAD -fsanitize=thread --param=tsan-distinguish-volatile=1 --param=tsan-instrument-func-entry-exit=0 \
-	-Wno-tsan # a fence is told to the run time, which gcc's own does not understand: hence its warning
+SAN_FLAGS_thread := -DSANITIZE_THREAD -DPORT_WATCHED=1 -fsanitize=thread --param=tsan-distinguish-volatile=1 \
+	--param=tsan-instrument-func-entry-exit=0 -Wno-tsan # a fence is told to the run time; gcc's own knows none: hence its warning
 ifneq ($(SAN),)
 ifeq ($(filter address undefined thread,$(SAN)),)
 $(error SAN=$(SAN): say address, undefined or thread)
@@ -256,7 +256,7 @@ HOST_C    := $(filter-out mm/host/fuzz_% mm/host/bench% mm/host/preload% mm/host
 HOST_BASE  := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer
 HOST_FLAGS := $(HOST_BASE) -fsanitize=address,undefined -fno-sanitize-recover=all -DMM_CHECK=1
 # Threads, at level 0, where the short ways are. For volatile accesses and fences see mm/host/tsan.c.
-TSAN_FLAGS := $(HOST_BASE) -fsanitize=thread --param=tsan-distinguish-volatile=1 -Wno-tsan -DMM_CHECK=0
+TSAN_FLAGS := $(HOST_BASE) -fsanitize=thread --param=tsan-distinguish-volatile=1 -Wno-tsan -DMM_CHECK=0 -DPORT_WATCHED=1
 
 # host_tests(NAME, compiler, flags)
 define host_tests

@@ -84,9 +84,22 @@ struct verdict heap_check(const struct heap *heap);
 
 // The kernel's heap: any of HEAPS. kmalloc of more than it can hold fails with NULL.
 bool kmalloc_init(const char *name) __attribute__((warn_unused_result)); // false: no such heap, or no memory; NULL: "slab"
-void *kmalloc(size_t bytes) __attribute__((warn_unused_result, malloc));
+static inline void *kmalloc(size_t bytes) __attribute__((warn_unused_result, malloc));
 void *kzalloc(size_t bytes) __attribute__((warn_unused_result, malloc));
 void *krealloc(void *block, size_t bytes) __attribute__((warn_unused_result));
 void kfree(void *block);
 struct heap *kmalloc_heap(void);
 void kmalloc_use(struct heap *heap); // a wrapper around kmalloc_heap(), say: kmalloc goes there from now on; blocks must be its own, too
+
+// kmalloc's two ways: a size that the compiler knows is looked up where it is asked for. `stock`: as kmalloc_stock has it, or 0.
+#define KMALLOC_SMALL 8192u // as SLAB_SMALL
+extern uint16_t kmalloc_stock[KMALLOC_SMALL / HEAP_ALIGN + 1]; // in this many units of HEAP_ALIGN: where in a CPU's row of stocks
+void *kmalloc_from(size_t stock, size_t bytes) __attribute__((warn_unused_result, malloc));
+void *kmalloc_any(size_t bytes) __attribute__((warn_unused_result, malloc));
+
+static inline __attribute__((always_inline)) void *kmalloc(size_t bytes)
+{
+	if (MM_CHECK == 0 && __builtin_constant_p(bytes) && bytes <= KMALLOC_SMALL)
+		return kmalloc_from(kmalloc_stock[(bytes + HEAP_ALIGN - 1) / HEAP_ALIGN], bytes);
+	return kmalloc_any(bytes);
+}

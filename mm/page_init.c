@@ -133,7 +133,8 @@ static bool place_tables(struct memblock *mb)
 	uint32_t skipped = page_state.spans[0].first;
 	size_t cleared = (size_t)round_up((frames_end() - skipped) * sizeof(struct page), 64);
 	size_t records = (size_t)round_up((frames_limit() - skipped) * sizeof(struct page), 64);
-	size_t states[PAGE_ZONES], bytes = records;
+	size_t marks = (size_t)round_up(frames_limit() - skipped, 64);
+	size_t states[PAGE_ZONES], bytes = records + marks;
 	for (unsigned i = 0; i < PAGE_ZONES; i++)
 		bytes += states[i] = (size_t)round_up(zone_bytes(&page_state.zones[i]), 64);
 	pa_t tables = memblock_alloc_high(mb, bytes, 64);
@@ -145,6 +146,9 @@ static bool place_tables(struct memblock *mb)
 	for (unsigned i = 0; i < page_state.span_count; i++)
 		page_state.spans[i].records = (uintptr_t)page_at(page_state.spans[i].first);
 	at += records;
+	fill((void *)at, (size_t)(frames_end() - skipped), 0);
+	page_state.marks = at - skipped;
+	at += marks;
 	for (unsigned i = 0; i < PAGE_ZONES; i++) {
 		page_state.zones[i].state = (void *)at;
 		at += states[i];
@@ -181,7 +185,8 @@ static void open_window(void)
 		uint64_t bytes = from < to ? (uint64_t)(to - from) << PAGE_SHIFT : 0;
 		if (bytes > page_state.window.bytes)
 			page_state.window = (struct window){ .start = frame_address(from).raw, .bytes = bytes,
-				.seen = (uintptr_t)pa_pointer(frame_address(from)), .records = (uintptr_t)page_at(from) };
+				.seen = (uintptr_t)pa_pointer(frame_address(from)), .records = (uintptr_t)page_at(from),
+				.marks = mark_at(from) };
 	}
 	page_state.window_bytes = page_state.window.bytes;
 }
@@ -247,6 +252,7 @@ static void grow(struct zone *zone, struct span *span, uint64_t bytes)
 	uint32_t frame = zone->end, count = (uint32_t)(bytes >> PAGE_SHIFT);
 	bool window = page_state.window.start + page_state.window_bytes == span->start + span->bytes;
 	__builtin_memset(page_at(frame), 0, (size_t)count * sizeof(struct page));
+	__builtin_memset(mark_at(frame), 0, count);
 	__atomic_store_n(&span->count, span->count + count, __ATOMIC_RELEASE);
 	__atomic_store_n(&span->bytes, span->bytes + bytes, __ATOMIC_RELEASE);
 	__atomic_store_n(&zone->end, frame + count, __ATOMIC_RELEASE);

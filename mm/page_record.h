@@ -13,6 +13,11 @@ static inline struct page *page_at(uint32_t frame)
 	return (struct page *)(page_state.records + (uintptr_t)frame * sizeof(struct page));
 }
 
+static inline uint8_t *mark_at(uint32_t frame)
+{
+	return (uint8_t *)(page_state.marks + frame);
+}
+
 static inline uint32_t frame_of(const struct page *page)
 {
 	return (uint32_t)(((uintptr_t)page - page_state.records) / sizeof *page);

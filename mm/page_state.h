@@ -42,6 +42,7 @@ struct window {
 	uint64_t start, bytes; // physical; bytes is 0 while the zone is below its reserve
 	uintptr_t seen;        // where the code sees its start
 	uintptr_t records;
+	uint8_t *marks;
 };
 
 struct page_state {
@@ -52,6 +53,7 @@ struct page_state {
 	uint64_t window_bytes; // of the window, when it is open
 	uint64_t limit;        // of physical addresses: how far the last span may grow
 	uintptr_t records;     // where the record of frame 0 would stand; there may be none
+	uintptr_t marks;       // and its mark: a byte of each frame for the owner of an allocated page, 0 otherwise; denser than records
 	const struct page_engine *engine;
 	struct zone zones[PAGE_ZONES]; // DMA, normal; one may be empty
 	struct zone *cached;           // the zone whose pages the caches hold: normal, unless that is empty

@@ -28,6 +28,9 @@
 #define PORT_DEPOT_BYTES   16384u
 #define PORT_SLAB_ORDER    0u
 #endif
+#ifndef PORT_WATCHED // 1: by ThreadSanitizer, which cannot follow port_barrier, nor that what a pointer leads to is read after it
+#define PORT_WATCHED 0
+#endif
 #ifndef PORT_FRAMELESS // of functions whose calls are all tail calls: they are in no backtrace, so that a frame would be for nothing
 #define PORT_FRAMELESS
 #endif
@@ -60,6 +63,12 @@ struct pin {
 #else
 struct pin port_pin(void);
 void port_unpin(struct pin pin);
+#endif
+
+// Where this CPU, which is pinned, keeps a pointer for the slab heap: what kmem_no_stocks says at first. A port may have a near place.
+#ifndef PORT_STOCKS
+#define PORT_STOCKS(pin) slab_rows[(pin).cpu]
+extern struct stock *slab_rows[PORT_MAX_CPUS];
 #endif
 
 // Returns when every other CPU has passed a full memory barrier since the call: what it wrote before is seen here then, and what was
@@ -96,21 +105,8 @@ void port_shadow_pages(void *start, size_t bytes, bool alive);
 size_t port_shadow_bytes(const void *block); // bytes alive from here on
 #else
 #define PORT_REDZONE 0u
-static inline void port_shadow_alloc(void *block, size_t bytes, size_t room)
-{
-	(void)block, (void)bytes, (void)room;
-}
-static inline void port_shadow_free(void *block, size_t room)
-{
-	(void)block, (void)room;
-}
-static inline void port_shadow_pages(void *start, size_t bytes, bool alive)
-{
-	(void)start, (void)bytes, (void)alive;
-}
-static inline size_t port_shadow_bytes(const void *block)
-{
-	(void)block;
-	return 0;
-}
+#define port_shadow_alloc(block, bytes, room)    ((void)(block), (void)(bytes), (void)(room))
+#define port_shadow_free(block, room)            ((void)(block), (void)(room))
+#define port_shadow_pages(start, bytes, alive)   ((void)(start), (void)(bytes), (void)(alive))
+#define port_shadow_bytes(block)                 ((void)(block), (size_t)0)
 #endif

@@ -8,12 +8,12 @@
 //    FULL    ──► slab ⇄ …                     +--------+--------+----- - - --+--------+------+     the slab and the cache
 //
 //    S1  slabs in a cache's lists name that cache and link both ways      S2  the free count is the number of free bits, none beyond count
-//    S3  a slab is in the list that its free count says                   S4  each page of a slab carries its tag and owner
+//    S3  a slab is in the list that its free count says                   S4  each page of a slab carries its tag, owner and mark
 //    S5  the counts of slabs, empties, pages and taken objects are right  S6  magazines and depot are well-formed and hold taken objects
 //    S7  no object is in them twice                                       S8  objects are aligned and lie inside the slab's pages
 //    S9  (slab_heap.c) kmalloc serves each size from the smallest class that holds it
 //
-// Cost: neither lock nor atomic instruction on the fast path; the lock once in half a magazine of calls; a barrier on all CPUs to reap.
+// Cost: neither lock nor atomic instruction on the fast path; the lock once in half a magazine of calls; two barriers on all CPUs to reap.
 // Weakness: an object keeps its slab; a slab keeps its size class. Reports: kmem_report.
 // Lock order: the list of caches, then a cache, then the cache of records or of magazines, then page.c's zones.
 // Sources: Bonwick, "The slab allocator", USENIX 1994; Bonwick and Adams, "Magazines and vmem", USENIX 2001.
@@ -75,7 +75,7 @@ bool cache_register(struct kmem_cache *cache)
 	lock_acquire(&slab_caches_lock);
 	if (!begun) { // records last in the list: kmem_reap frees records of other caches' slabs
 		begun = cache_setup(&slab_records, "slab records", sizeof(struct slab), SLAB_ALIGN, NULL) &&
-			cache_setup(&slab_magazines, "slab magazines", sizeof(struct magazine), 64, NULL) &&
+			cache_setup(&slab_magazines, "slab magazines", sizeof(struct magazine), sizeof(struct magazine), NULL) &&
 			cache_setup(&caches, "slab caches", sizeof(struct kmem_cache), 64, NULL);
 		enter(&slab_records, 1);
 		enter(&slab_magazines, 2);
@@ -100,8 +100,7 @@ void cache_unregister(struct kmem_cache *cache)
 		port_panic("kmem_cache_destroy: no such cache", (uintptr_t)cache);
 	*link = cache->next;
 	slab_cache_of[cache->number] = NULL;
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		*stock_of(cache, cpu) = (struct stock){ 0 };
+	stocks_drop(cache);
 	lock_release(&slab_caches_lock);
 }
 
@@ -110,7 +109,7 @@ void slab_forget(void)
 	begun = false;
 	slab_caches = NULL;
 	__builtin_memset(slab_cache_of, 0, sizeof slab_cache_of);
-	__builtin_memset(slab_stocks, 0, sizeof slab_stocks);
+	stocks_forget();
 }
 
 struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t align, void (*construct)(void *object))
@@ -127,7 +126,7 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t bytes, size_t alig
 	return cache;
 }
 
-void *kmem_cache_alloc(struct kmem_cache *cache)
+PORT_FRAMELESS void *kmem_cache_alloc(struct kmem_cache *cache)
 {
 	void *object = cache_take(cache->number);
 
@@ -136,7 +135,7 @@ void *kmem_cache_alloc(struct kmem_cache *cache)
 	return object;
 }
 
-void kmem_cache_free(struct kmem_cache *cache, void *object)
+static __attribute__((noinline, cold)) void free_rarely(struct kmem_cache *cache, void *object)
 {
 	const struct page *page = page_under(object);
 	const struct kmem_cache *owner = cache_of(page);
@@ -148,7 +147,13 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	if (!slab_has_object_at(page, cache, (uintptr_t)object))
 		port_panic("kmem_cache_free: misaligned pointer, not the start of an object", (uintptr_t)object);
 	port_shadow_free(object, cache->stride);
-	cache_give(cache->number, object);
+	cache_give_slowly(cache->number, object);
+}
+
+PORT_FRAMELESS void kmem_cache_free(struct kmem_cache *cache, void *object)
+{
+	if (PORT_REDZONE || !stock_give(&page_state.window, object, cache->number))
+		free_rarely(cache, object);
 }
 
 void cache_shrink(struct kmem_cache *cache, size_t keep)
@@ -163,13 +168,13 @@ void cache_shrink(struct kmem_cache *cache, size_t keep)
 // Empties every stock, then gives back every empty slab. What a CPU uses right now stays.
 static void reap(struct kmem_cache *cache)
 {
-	bool seized[PORT_MAX_CPUS];
+	bool claimed[PORT_MAX_CPUS];
 
-	stocks_seize(cache, seized);
+	stocks_claim(cache, claimed);
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		if (seized[cpu])
+		if (claimed[cpu])
 			stock_empty(cache, stock_of(cache, cpu));
-	stocks_release(cache, seized);
+	stocks_release(cache, claimed);
 	cache_shrink(cache, 0);
 }
 

@@ -6,6 +6,7 @@
 #include "heap.h"
 
 struct kmem_cache;
+struct stock;
 
 // A cache of objects of `bytes` bytes aligned to `align` (0: HEAP_ALIGN). `construct` (or NULL) runs once for each object when its slab
 // is made; objects come back to the cache constructed. NULL when there is no memory. `name` must stay valid.
@@ -45,6 +46,13 @@ struct verdict kmem_check(void); // every cache
 // What heap_slab's ops do, for a caller that is to contain them (the host's malloc). The heap is one of heap_create(&heap_slab, ...).
 void *slab_alloc(struct heap *heap, size_t bytes, size_t align); // bytes == 0: a block of the smallest size
 void slab_free(struct heap *heap, void *block);
+
+// What port_stocks of a port that has it leads to at first.
+struct stock *kmem_no_stocks(void);
+
+// The number of the cache for so many bytes, at most SLAB_SMALL.
+#define SLAB_SMALL 8192u
+size_t slab_class(const struct heap *heap, size_t bytes);
 
 // Forgets all caches: for a host that starts over with new memory.
 void slab_forget(void);

@@ -1,7 +1,6 @@
 // slab_cache.h: inside a cache: its records, and what slab.c, slab_heap.c and slab_check.c know of each other.
 //
-//    slab_stocks[cpu][number of the cache] ──► [NULL|object|object|object|    |    ]     a CPU's own magazine: no lock, no atomic
-//                                                                     ^top       ^end       instruction
+//    slab_stocks[cpu][number of the cache] ──► magazine ──► depot      see slab_stock.h, slab_depot.c
 //    cache ──► lists of slabs ──► struct slab ──► 2^order pages cut into `count` objects, a bit for each free one
 #pragma once
 
@@ -23,27 +22,6 @@ struct slab { // in the cache `slab_records`, whose own slabs have theirs at the
 	uint16_t count, free;        // objects in all, free ones
 	uint32_t order;
 	uint64_t is_free[SLAB_OBJECTS / 64];
-};
-
-struct magazine {
-	void *slot[1 + PORT_STOCK_OBJECTS]; // the first stays NULL: the bottom
-};
-
-struct stock { // one CPU's of one cache: a line of a processor's cache. slab_magazine.h says who may touch it when
-	void **top;                // the next slot to fill
-	void **end;                // behind the last slot
-	struct magazine *magazine; // NULL: none yet; top and end stand in slab_nothing then
-	uint64_t inverse;          // the cache's, as is `limit`; both 0 while it is new
-	uint32_t limit;
-	uint32_t busy;             // 1 while its CPU uses it
-	uint32_t state;            // enum stock_state
-} __attribute__((aligned(64)));
-
-enum stock_state {
-	STOCK_NEW,    // never used: all zero
-	STOCK_OPEN,   // its CPU's
-	STOCK_SEIZED, // somebody else has it, or wants it
-	STOCK_FROZEN, // the same of a new one
 };
 
 enum slab_list { PARTIAL, EMPTY, FULL, SLAB_LISTS };
@@ -71,9 +49,7 @@ extern struct kmem_cache slab_magazines; // the cache of struct magazine
 extern struct kmem_cache *slab_caches; // all of them
 extern struct lock slab_caches_lock;   // guards that list and the first set-up
 extern struct kmem_cache *slab_cache_of[SLAB_CACHES]; // by number
-extern struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];
-extern void *slab_depots[SLAB_CACHES][PORT_DEPOT_OBJECTS]; // by number: objects that CPUs left for each other, the newest last
-extern void *slab_nothing[2];          // stands where a CPU has no magazine yet: both empty and full, never written
+extern void *slab_depots[SLAB_CACHES][PORT_DEPOT_OBJECTS]; // too: objects that CPUs left for each other, the newest last
 
 // Sets up a cache in memory of the caller's. False when no slab can hold such an object. It gets its number when it is registered.
 bool cache_setup(struct kmem_cache *cache, const char *name, size_t bytes, size_t align, void (*construct)(void *object));
@@ -100,6 +76,9 @@ void slabs_delete(struct slab *chain);
 // A single object without a magazine; no lock held. NULL when there is no memory.
 void *slabs_take_one(struct kmem_cache *cache);
 void slabs_give_one(struct kmem_cache *cache, void *object);
+
+// Puts the depot's objects into the slabs, and gives back empty slabs beyond `keep`.
+void cache_shrink(struct kmem_cache *cache, size_t keep);
 
 struct verdict cache_check(struct kmem_cache *cache);
 // Visits every object; false when the visitor stopped. Objects in magazines count as free.

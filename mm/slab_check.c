@@ -1,6 +1,6 @@
 // slab_check.c: looking into caches without disturbing them: check, walk and reports.
 //
-//    all stocks of a cache ──seized──► held ──► the lists, under the lock ──► everything let go
+//    all stocks of a cache ──claimed──► held ──► the lists, under the lock ──► everything let go
 //
 // While the stocks are held, their CPUs go to the slabs directly. A stock that is in use on its CPU at that very moment is not seen;
 // what it holds then counts as used. The invariants S1 to S8 are stated in slab.c.
@@ -8,20 +8,20 @@
 
 struct held {
 	struct kmem_cache *cache;
-	bool seized[PORT_MAX_CPUS];
+	bool claimed[PORT_MAX_CPUS];
 };
 
 static void hold(struct kmem_cache *cache, struct held *held)
 {
 	held->cache = cache;
-	stocks_seize(cache, held->seized);
+	stocks_claim(cache, held->claimed);
 	lock_acquire(&cache->lock);
 }
 
 static void let_go(const struct held *held)
 {
 	lock_release(&held->cache->lock);
-	stocks_release(held->cache, held->seized);
+	stocks_release(held->cache, held->claimed);
 }
 
 // Who has objects outside the slabs: the CPUs, and after them the depot.
@@ -36,8 +36,8 @@ static void **objects_of(const struct held *held, unsigned holder, size_t *count
 		*count = cache->stored;
 		return slab_depots[cache->number];
 	}
-	*count = held->seized[holder] ? stock_count(stock_of(cache, holder)) : 0;
-	return *count ? &stock_of(cache, holder)->magazine->slot[1] : NULL;
+	*count = held->claimed[holder] ? stock_count(cache, stock_of(cache, holder)) : 0;
+	return *count ? stock_objects(cache, stock_of(cache, holder)) : NULL;
 }
 
 static size_t stock_of_all(const struct held *held)
@@ -74,9 +74,11 @@ static bool is_free(const struct slab *slab, size_t i)
 static struct verdict check_slab(const struct kmem_cache *cache, const struct slab *slab)
 {
 	uintptr_t start = slab_start(slab);
+	bool marked = cache != &slab_records && slab->order == cache->order;
 	size_t bits = 0;
 
 	HOLDS("S8", slab->order <= SLAB_ORDER_MAX && slab->first % cache->align == 0 && slab->limit == slab->count * cache->stride, slab);
+	HOLDS("S8", !marked || start % (PAGE_BYTES << slab->order) == 0, slab);
 	HOLDS("S8", slab->first >= start && slab->first + slab->limit <= start + (PAGE_BYTES << slab->order), slab);
 	for (unsigned word = 0; word < SLAB_OBJECTS / 64; word++)
 		for (uint64_t rest = slab->is_free[word]; rest; rest &= rest - 1)
@@ -88,6 +90,7 @@ static struct verdict check_slab(const struct kmem_cache *cache, const struct sl
 		const struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
 
 		HOLDS("S4", page && cache_of(page) == cache && slab_of(page) == slab && page->extra == i, start + i * PAGE_BYTES);
+		HOLDS("S4", *mark_at(frame_of(page)) == (marked ? cache->number : 0), start + i * PAGE_BYTES);
 		HOLDS("S4", page->use == (i == 0 ? PAGE_USED : PAGE_USED_TAIL), start + i * PAGE_BYTES);
 	}
 	return ALL_HOLD;
@@ -123,8 +126,9 @@ static struct verdict check_magazine(const struct kmem_cache *cache, const struc
 
 	if (!magazine)
 		return ALL_HOLD;
-	HOLDS("S6", stock->end == &magazine->slot[1 + cache->slots] && !magazine->slot[0], magazine);
-	HOLDS("S6", stock->top > &magazine->slot[0] && stock->top <= stock->end, magazine);
+	HOLDS("S6", (uintptr_t)magazine % sizeof *magazine == 0 && !stock_objects(cache, stock)[-1], magazine);
+	HOLDS("S6", stock->kept >= stock_objects(cache, stock) && stock->kept <= &magazine->slot[MAGAZINE_SLOTS], magazine);
+	HOLDS("S6", stock->mask == (PAGE_BYTES << cache->order) - 1 && stock->inverse == cache->inverse, magazine);
 	return ALL_HOLD;
 }
 
@@ -150,7 +154,7 @@ static struct verdict check_held(const struct held *held)
 	for (unsigned holder = 0; !verdict.broken && holder < HOLDERS; holder++) {
 		size_t count;
 
-		if (holder < PORT_MAX_CPUS && held->seized[holder])
+		if (holder < PORT_MAX_CPUS && held->claimed[holder])
 			verdict = check_magazine(cache, stock_of(cache, holder));
 		if (verdict.broken)
 			break;

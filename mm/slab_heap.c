@@ -4,8 +4,8 @@
 //            .. 4 MiB    ──► page_alloc, rounded up to a power of two of pages
 //            more, or no contiguous block ──► vmalloc, when vmalloc_init was called
 //
-//    free: block ──► page record ──► tag: a slab's (owner is the slab, the slab names its cache), a large block's, or neither: vmalloc's
-//
+//    free: block ──► its page's mark: a cache's number
+//                └─► or, without one, its record ──► tag: a slab's, a large block's, or neither: vmalloc's
 //
 // Cost: a table look-up and a magazine on each side. At most a fifth is lost to rounding above 64 bytes, half above 8192.
 // Weakness: large blocks that are not a power of two; vmalloc's blocks are not visited by walk.
@@ -13,12 +13,11 @@
 #include "slab_magazine.h"
 #include "vmalloc.h"
 
-#define SMALL_MAX 8192u
 #define CLASSES   32u
 
 struct slab_heap {
 	struct heap heap;
-	uint8_t fit[SMALL_MAX / HEAP_ALIGN + 1]; // the number of the class for each size in units of HEAP_ALIGN
+	uint8_t fit[SLAB_SMALL / HEAP_ALIGN + 1]; // the number of the class for each size in units of HEAP_ALIGN
 	struct kmem_cache class[CLASSES];
 };
 
@@ -61,12 +60,17 @@ static struct heap *slab_create(void *arena, size_t bytes)
 			cache_unregister(&slabs->class[i]);
 		return NULL;
 	}
-	for (unsigned units = 0; units <= SMALL_MAX / HEAP_ALIGN; units++) {
+	for (unsigned units = 0; units <= SLAB_SMALL / HEAP_ALIGN; units++) {
 		if (units * HEAP_ALIGN > classes[class].bytes)
 			class++;
 		slabs->fit[units] = (uint8_t)slabs->class[class].number;
 	}
 	return &slabs->heap;
+}
+
+size_t slab_class(const struct heap *heap, size_t bytes)
+{
+	return ((const struct slab_heap *)heap)->fit[(bytes + HEAP_ALIGN - 1) / HEAP_ALIGN];
 }
 
 static void *large_alloc(struct slab_heap *slabs, size_t bytes, size_t align)
@@ -104,17 +108,16 @@ PORT_FRAMELESS void *slab_alloc(struct heap *heap, size_t bytes, size_t align)
 {
 	struct slab_heap *slabs = (struct slab_heap *)heap;
 
-	if (__builtin_expect(bytes > SMALL_MAX || align > HEAP_ALIGN, 0))
+	if (__builtin_expect(bytes > SLAB_SMALL || align > HEAP_ALIGN, 0))
 		return alloc_rarely(slabs, bytes, align);
 	return cache_take(slabs->fit[(bytes + HEAP_ALIGN - 1) / HEAP_ALIGN]);
 }
 
-// An object in a slab that lies outside page.c's window.
 static void free_object(struct kmem_cache *cache, const struct page *page, void *block)
 {
 	if (!slab_has_object_at(page, cache, (uintptr_t)block))
 		port_panic("slab: misaligned pointer, not the start of an object", (uintptr_t)block);
-	cache_give(cache->number, block);
+	cache_give_slowly(cache->number, block);
 }
 
 static void free_large(struct page *page, void *block)
@@ -125,8 +128,9 @@ static void free_large(struct page *page, void *block)
 	page_free(pa_of(block));
 }
 
-static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs, void *block)
+static __attribute__((noinline, cold)) void free_rarely(struct heap *heap, void *block)
 {
+	struct slab_heap *slabs = (struct slab_heap *)heap;
 	struct page *page = page_of(pa_of(block));
 
 	if (page && cache_of(page))
@@ -141,29 +145,10 @@ static __attribute__((noinline, cold)) void free_rarely(struct slab_heap *slabs,
 		vfree(block);
 }
 
-// What page.c's window does not show, and what is no object or new to this CPU, goes the long way.
 PORT_FRAMELESS void slab_free(struct heap *heap, void *block)
 {
-	uint64_t offset = (uintptr_t)block - page_state.window.seen;
-
-	if (__builtin_expect(!in_window(offset), 0)) {
-		free_rarely((struct slab_heap *)heap, block);
-		return;
-	}
-	struct page *page = (struct page *)page_state.window.records + (offset >> PAGE_SHIFT);
-	size_t number = number_of(page);
-	if (__builtin_expect(number >= SLAB_CACHES, 0)) {
-		free_rarely((struct slab_heap *)heap, block);
-		return;
-	}
-	struct pin pin = port_pin();
-	struct stock *stock = stock_here(pin.cpu, number);
-	if (__builtin_expect(!is_object(page, (uintptr_t)block, stock->limit, stock->inverse), 0)) {
-		port_unpin(pin);
-		free_rarely((struct slab_heap *)heap, block);
-		return;
-	}
-	stock_give(stock, pin, number, block);
+	if (!stock_give(&page_state.window, block, 0))
+		free_rarely(heap, block);
 }
 
 static size_t slab_usable(const struct heap *heap, const void *block)
@@ -186,7 +171,7 @@ static struct verdict slab_check(const struct heap *heap)
 {
 	struct slab_heap *slabs = (struct slab_heap *)(uintptr_t)heap;
 
-	for (unsigned units = 1; units <= SMALL_MAX / HEAP_ALIGN; units++) {
+	for (unsigned units = 1; units <= SLAB_SMALL / HEAP_ALIGN; units++) {
 		const struct kmem_cache *fit = slabs->fit[units] < SLAB_CACHES ? slab_cache_of[slabs->fit[units]] : NULL;
 
 		HOLDS("S9", fit >= slabs->class && fit < slabs->class + CLASSES && fit->stride >= units * HEAP_ALIGN, &slabs->fit[units]);

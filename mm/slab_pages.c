@@ -45,15 +45,18 @@ uint16_t slab_capacity(const struct kmem_cache *cache, unsigned order)
 	return (uint16_t)(count < SLAB_OBJECTS ? count : SLAB_OBJECTS);
 }
 
-// Says in every page's record whose it is; NULL: nobody's.
+// Says in every page's record whose it is; NULL: nobody's. The mark is for the short way: slab_record.h tells what must be true then.
 static void mark_pages(uintptr_t start, unsigned order, const struct slab *slab)
 {
+	bool plain = slab && slab->cache != &slab_records && order == slab->cache->order;
+
 	for (size_t i = 0; i < (size_t)1 << order; i++) {
 		struct page *page = page_of(pa_of((void *)(start + i * PAGE_BYTES)));
 
 		page->owner = slab ? (uint32_t)(pa_of(slab).raw / SLAB_ALIGN) : 0;
 		page->tag = slab ? (uint16_t)(SLAB_TAG + slab->cache->number) : 0;
 		page->extra = slab ? (uint32_t)i : 0;
+		*mark_at(frame_of(page)) = plain ? (uint8_t)slab->cache->number : 0;
 	}
 }
 

@@ -1,8 +1,10 @@
 // slab_record.h: from an object to its page's record, to its cache and its slab.
 //
 //    the record of each page of a slab:   owner: the struct slab   tag: SLAB_TAG + the cache's number   extra: which page of the slab
+//    its mark:                            the cache's number, where the slab has the size that its cache prefers, else 0
 //
-// So the way from an object to its cache touches the page's record only: not the slab, of which there may be thousands.
+// So the way from an object to its cache touches a byte only: not the slab, of which there may be thousands. A marked slab begins at a
+// multiple of its size, as pages do.
 #pragma once
 
 #include "page_record.h"
@@ -33,18 +35,13 @@ static inline struct kmem_cache *cache_of(const struct page *page) // or NULL
 }
 
 // True for the address of an object in a slab: offset % stride == 0 without a division (Lemire, Kaser and Kurz, "Faster remainder by
-// direct computation", Software: Practice and Experience 49(6), 2019). `limit` and `inverse` are the cache's. In a slab that is smaller
-// than its cache prefers, what lies behind the last object is found only when the object is given back to the slab.
-static inline bool is_object(const struct page *page, uintptr_t address, uint32_t limit, uint64_t inverse)
+// direct computation", Software: Practice and Experience 49(6), 2019). In a slab that is smaller than its cache prefers, what lies behind
+// the last object is found only when the object is given back to the slab; on the short way, in every slab.
+static inline bool slab_has_object_at(const struct page *page, const struct kmem_cache *cache, uintptr_t address)
 {
 	uint64_t offset = page->extra * PAGE_BYTES + address % PAGE_BYTES;
 
-	return offset < limit && offset * inverse < inverse;
-}
-
-static inline bool slab_has_object_at(const struct page *page, const struct kmem_cache *cache, uintptr_t address)
-{
-	return is_object(page, address, cache->limit, cache->inverse);
+	return offset < cache->limit && offset * cache->inverse < cache->inverse;
 }
 
 // offset / stride, for offsets in a slab

@@ -1,120 +1,174 @@
-// slab_stock.c: the upper half of slab.c: each CPU's own stock of a cache, filled from the slabs, flushed to them, and lent to others.
+// slab_stock.c: the upper half of slab.c: each CPU's own stock of a cache, filled from below, flushed, and lent to others.
 //
-//    NEW ──first use──► OPEN ──seize──► SEIZED        NEW ──freeze──► FROZEN
-//                         ▲───release──────'           ▲───release─────'
+//    NEW ──first use──► OPEN ⇄ CLAIMED        NEW ⇄ FROZEN
 //
-// Who may touch a stock when is said in slab_magazine.h, which has the short ways; here are those that take the cache's lock. The
-// invariants S6 and S7 are stated in slab.c.
+// Who may touch a stock when is said in slab_magazine.h, which has the short ways. Here everybody claims a stock first, its own CPU as
+// well; what is in it then ends at `kept`, and top is SLAB_NOTHING. The invariants S6 and S7 are stated in slab.c.
 #include "slab_magazine.h"
 
 struct stock slab_stocks[PORT_MAX_CPUS][SLAB_CACHES];
-void *slab_nothing[2];
+struct stock slab_no_stocks[SLAB_CACHES] = { [0 ... SLAB_CACHES - 1] = { .top = SLAB_NOTHING } };
+void *slab_nothing[2 * MAGAZINE_SLOTS] __attribute__((aligned(sizeof(struct magazine))));
 
-// ---- the slow paths ----
-
-static void stock_set(struct stock *stock, struct magazine *magazine, size_t slots)
+struct stock *kmem_no_stocks(void)
 {
-	__atomic_store_n(&stock->magazine, magazine, __ATOMIC_RELAXED); // stocks_seize looks at it
-	stock->top = stock->end = &slab_nothing[1];
-	if (magazine) {
-		magazine->slot[0] = NULL;
-		stock->top = &magazine->slot[1];
-		stock->end = &magazine->slot[1 + slots];
-	}
+	return slab_no_stocks;
 }
+
+extern struct stock *slab_rows[PORT_MAX_CPUS]; // for ports without PORT_STOCKS
+struct stock *slab_rows[PORT_MAX_CPUS] = { [0 ... PORT_MAX_CPUS - 1] = slab_no_stocks };
+
+void stocks_drop(const struct kmem_cache *cache)
+{
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		if (slab_stocks[cpu][0].top)
+			*stock_of(cache, cpu) = (struct stock){ .top = SLAB_NOTHING };
+}
+
+void stocks_forget(void)
+{
+	__builtin_memset(slab_stocks, 0, sizeof slab_stocks);
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		slab_rows[cpu] = slab_no_stocks;
+}
+
+// ---- claims
 
 static bool change(struct stock *stock, uint32_t from, uint32_t to)
 {
 	return __atomic_compare_exchange_n(&stock->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-// Opens it, when it is new. CPUs that share a number have no stock.
-static bool stock_open(const struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
+// Whoever puts an end to a claim under which top was replaced puts kept there, unless the owner came later (see slab_magazine.h).
+static void release(struct stock *stock)
 {
-	if (__atomic_load_n(&stock->state, __ATOMIC_RELAXED) == STOCK_NEW && cpu != PORT_SHARED_CPU) {
-		stock_set(stock, NULL, 0);
-		stock->limit = cache->limit;
-		stock->inverse = cache->inverse;
-		change(stock, STOCK_NEW, STOCK_OPEN);
-	}
-	return stock_enter(stock);
+	void **nothing = SLAB_NOTHING;
+
+	if (change(stock, STOCK_FROZEN, STOCK_NEW))
+		return;
+	__atomic_compare_exchange_n(&stock->top, &nothing, stock->kept, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	__atomic_store_n(&stock->state, STOCK_OPEN, __ATOMIC_RELEASE);
 }
 
-// Opens the stock and makes the magazine, where that is yet to be done; false when the stock is seized or there is no memory.
-static bool stock_ready(struct kmem_cache *cache, struct stock *stock, uintptr_t cpu)
+static void take_top(struct stock *stock)
 {
-	if (!stock_open(cache, stock, cpu))
-		return false;
+	stock->kept = __atomic_exchange_n(&stock->top, SLAB_NOTHING, __ATOMIC_ACQ_REL);
+}
+
+// A row of stocks for a CPU that comes new. CPUs that share a number have none.
+static struct stock *row(struct pin pin)
+{
+	struct stock *stocks = slab_stocks[pin.cpu];
+
+	if (PORT_STOCKS(pin) != slab_no_stocks || pin.cpu == PORT_SHARED_CPU)
+		return PORT_STOCKS(pin);
+	for (size_t number = 0; !stocks[0].top && number < SLAB_CACHES; number++)
+		stocks[SLAB_CACHES - 1 - number].top = SLAB_NOTHING;
+	return PORT_STOCKS(pin) = stocks;
+}
+
+// This CPU's own stock; NULL when somebody else has it. Nothing runs in between, so it is not busy.
+static struct stock *claim_own(const struct kmem_cache *cache, struct pin pin)
+{
+	struct stock *stock = &row(pin)[cache->number];
+
+	if (stock == &slab_no_stocks[cache->number])
+		return NULL;
+	if (change(stock, STOCK_NEW, STOCK_CLAIMED)) {
+		stock->mask = (PAGE_BYTES << cache->order) - 1;
+		stock->inverse = cache->inverse;
+		stock->magazine = NULL;
+		stock->kept = SLAB_NOTHING;
+		return stock;
+	}
+	if (!change(stock, STOCK_OPEN, STOCK_CLAIMED))
+		return NULL;
+	take_top(stock);
+	return stock;
+}
+
+// ---- the long ways
+
+// Makes the magazine, where that is yet to be done; false when there is no memory.
+static bool load(struct kmem_cache *cache, struct stock *stock)
+{
+	if (stock->magazine)
+		return true;
+	stock->magazine = slabs_take_one(&slab_magazines);
 	if (!stock->magazine)
-		stock_set(stock, slabs_take_one(&slab_magazines), cache->slots);
-	return stock->magazine;
+		return false;
+	stock->kept = stock_objects(cache, stock);
+	stock->kept[-1] = NULL;
+	return true;
 }
 
 // Half a magazine of objects, those that the depot and the slabs have ready; false when they have none.
 static bool refill(struct kmem_cache *cache, struct stock *stock)
 {
-	size_t had = stock_count(stock), half = (cache->slots + 1) / 2;
+	size_t had = stock_count(cache, stock), half = (cache->slots + 1) / 2;
 
 	lock_acquire(&cache->lock);
 	if (had < half)
-		stock->top += depot_take(cache, stock->top, half - had);
+		stock->kept += depot_take(cache, stock->kept, half - had);
 	lock_release(&cache->lock);
-	return stock_count(stock) > 0;
+	return stock_count(cache, stock) > 0;
 }
 
-void *cache_take_slowly(size_t number, uintptr_t cpu, uintptr_t saved)
+void *cache_take_slowly(size_t number)
 {
 	struct kmem_cache *cache = slab_cache_of[number];
-	struct stock *stock = stock_of(cache, cpu);
-	bool ready = stock_ready(cache, stock, cpu);
+	struct pin pin = port_pin();
+	struct stock *stock = claim_own(cache, pin);
+	bool loaded = stock && load(cache, stock);
 	void *object;
 
-	if (ready && refill(cache, stock)) {
-		object = *--stock->top;
+	if (loaded && refill(cache, stock)) {
+		object = *--stock->kept;
 	} else {
 		object = slabs_take_one(cache); // out of a new slab
-		if (object && ready)
+		if (object && loaded)
 			refill(cache, stock);
 	}
-	stock_leave(stock);
-	port_unpin((struct pin){ cpu, saved });
+	if (stock)
+		release(stock);
+	port_unpin(pin);
 	return object;
 }
 
 // Moves the older half of a full magazine into the depot.
 static void flush(struct kmem_cache *cache, struct stock *stock)
 {
-	void **slot = &stock->magazine->slot[1];
-	size_t count = (cache->slots + 1) / 2, rest = stock_count(stock) - count;
+	void **slot = stock_objects(cache, stock);
+	size_t count = (cache->slots + 1) / 2, rest = stock_count(cache, stock) - count;
 
 	lock_acquire(&cache->lock);
 	depot_give(cache, slot, count);
 	struct slab *chain = slabs_drop(cache, SLABS_KEEP);
 	lock_release(&cache->lock);
 	__builtin_memmove(slot, slot + count, rest * sizeof *slot);
-	stock->top = slot + rest;
+	stock->kept = slot + rest;
 	slabs_delete(chain);
 }
 
-void cache_give_slowly(size_t number, void *object, uintptr_t cpu, uintptr_t saved)
+void cache_give_slowly(size_t number, void *object)
 {
 	struct kmem_cache *cache = slab_cache_of[number];
-	struct stock *stock = stock_of(cache, cpu);
-	bool own = stock_ready(cache, stock, cpu), twice = own && stock->top[-1] == object;
+	struct pin pin = port_pin();
+	struct stock *stock = claim_own(cache, pin);
+	bool loaded = stock && load(cache, stock), twice = loaded && stock->kept[-1] == object;
 
-	if (!own || twice) {
-		stock_leave(stock);
-		port_unpin((struct pin){ cpu, saved });
-		if (twice)
-			port_panic("slab: double free", (uintptr_t)object);
-		slabs_give_one(cache, object);
-		return;
+	if (loaded && !twice) {
+		if ((uintptr_t)stock->kept % sizeof(struct magazine) == 0)
+			flush(cache, stock);
+		*stock->kept++ = object;
 	}
-	if (stock->top == stock->end)
-		flush(cache, stock);
-	*stock->top++ = object;
-	stock_leave(stock);
-	port_unpin((struct pin){ cpu, saved });
+	if (stock)
+		release(stock);
+	port_unpin(pin);
+	if (twice)
+		port_panic("slab: double free", (uintptr_t)object);
+	if (!loaded)
+		slabs_give_one(cache, object);
 }
 
 void stock_empty(struct kmem_cache *cache, struct stock *stock)
@@ -124,47 +178,73 @@ void stock_empty(struct kmem_cache *cache, struct stock *stock)
 	if (!magazine)
 		return;
 	lock_acquire(&cache->lock);
-	for (size_t i = 1; i <= stock_count(stock); i++)
-		slabs_give(cache, magazine->slot[i]);
+	while (stock_count(cache, stock) > 0)
+		slabs_give(cache, *--stock->kept);
 	lock_release(&cache->lock);
-	stock_set(stock, NULL, 0);
+	stock->magazine = NULL;
+	stock->kept = SLAB_NOTHING;
 	slabs_give_one(&slab_magazines, magazine);
 }
 
-// ---- stocks in other hands ----
+// ---- stocks in other hands
 
-static bool seize(struct stock *stock)
+static bool is_busy(const struct stock *stock)
 {
-	return change(stock, STOCK_OPEN, STOCK_SEIZED);
+	return __atomic_load_n(&stock->busy, __ATOMIC_ACQUIRE);
 }
 
-static void release(struct stock *stock)
+static bool is_taken(const struct stock *stock) // its top, and for good, when this is said after the barriers
 {
-	if (!change(stock, STOCK_SEIZED, STOCK_OPEN))
-		change(stock, STOCK_FROZEN, STOCK_NEW);
+	return __atomic_load_n(&stock->top, __ATOMIC_ACQUIRE) == SLAB_NOTHING;
 }
 
-void stocks_seize(const struct kmem_cache *cache, bool seized[PORT_MAX_CPUS])
+void stocks_claim(const struct kmem_cache *cache, bool claimed[PORT_MAX_CPUS])
 {
-	bool any = false;
+	bool idle[PORT_MAX_CPUS];
 
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		any |= seized[cpu] = seize(stock_of(cache, cpu));
-	if (any)
-		port_barrier();
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		if (seized[cpu] && __atomic_load_n(&stock_of(cache, cpu)->busy, __ATOMIC_ACQUIRE)) {
+		claimed[cpu] = change(stock_of(cache, cpu), STOCK_OPEN, STOCK_CLAIMED);
+		if (claimed[cpu])
+			take_top(stock_of(cache, cpu));
+	}
+	port_barrier();
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		idle[cpu] = claimed[cpu] && !is_busy(stock_of(cache, cpu));
+	port_barrier();
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		if (claimed[cpu] && !(idle[cpu] && is_taken(stock_of(cache, cpu)))) {
 			release(stock_of(cache, cpu));
-			seized[cpu] = false;
+			claimed[cpu] = false;
 		}
 	}
 }
 
-void stocks_release(const struct kmem_cache *cache, const bool seized[PORT_MAX_CPUS])
+void stocks_release(const struct kmem_cache *cache, const bool claimed[PORT_MAX_CPUS])
 {
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		if (seized[cpu])
+		if (claimed[cpu])
 			release(stock_of(cache, cpu));
+}
+
+// Takes the tops, again where the owner came later, until all stand.
+static bool all_taken(const struct kmem_cache *cache)
+{
+	bool all = true;
+
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
+		struct stock *stock = stock_of(cache, cpu);
+
+		if (stock->state != STOCK_CLAIMED || is_taken(stock))
+			continue;
+		take_top(stock);
+		all = false;
+	}
+	port_barrier();
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		while (is_busy(stock_of(cache, cpu)))
+			;
+	port_barrier();
+	return all;
 }
 
 // A stock that somebody else has comes free again, a busy one as well: neither waits for us.
@@ -173,13 +253,11 @@ static void freeze(struct kmem_cache *cache)
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
 		struct stock *stock = stock_of(cache, cpu);
 
-		while (!seize(stock) && !change(stock, STOCK_NEW, STOCK_FROZEN))
+		while (!change(stock, STOCK_OPEN, STOCK_CLAIMED) && !change(stock, STOCK_NEW, STOCK_FROZEN))
 			;
 	}
-	port_barrier();
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		while (__atomic_load_n(&stock_of(cache, cpu)->busy, __ATOMIC_ACQUIRE))
-			;
+	while (!all_taken(cache))
+		;
 }
 
 void kmem_freeze(void)
@@ -197,20 +275,21 @@ void kmem_thaw(void)
 			release(stock_of(cache, cpu));
 }
 
+// Leaves alone a stock that is claimed: it is out of memory, and that is why we are here.
 void kmem_reap_cpu(void)
 {
 	struct pin pin = port_pin();
 
 	for (unsigned number = 1; number < SLAB_CACHES; number++) {
 		struct kmem_cache *cache = slab_cache_of[number];
-		struct stock *stock = &slab_stocks[pin.cpu][number];
+		struct stock *stock = cache ? &row(pin)[number] : NULL;
 
 		if (!cache)
 			continue;
-		if (!stock->busy) { // busy: it is out of memory, and that is why we are here
-			if (stock_enter(stock))
-				stock_empty(cache, stock);
-			stock_leave(stock);
+		if (change(stock, STOCK_OPEN, STOCK_CLAIMED)) {
+			take_top(stock);
+			stock_empty(cache, stock);
+			release(stock);
 		}
 		cache_shrink(cache, SLABS_KEEP);
 	}

@@ -8,11 +8,13 @@
 #include "kernel/machine/print.h"
 #include "kernel/machine/sbi.h"
 #include "kernel/sanitize/thread.h"
+#include "mm/slab.h"
 #include "mm/vmalloc.h"
 
 #define EMERGENCY_BYTES 4096
 
 struct cpu cpus[PORT_MAX_CPUS];
+_Static_assert(offsetof(struct cpu, stocks) == PIN_STOCKS * sizeof(uint64_t), "pin.h");
 static unsigned count = 1;
 static uint32_t online = 1;
 static char emergency[PORT_MAX_CPUS][EMERGENCY_BYTES] __attribute__((aligned(16)));
@@ -44,6 +46,7 @@ static void number(unsigned cpu, uint64_t hartid)
 {
 	cpus[cpu].number = cpu;
 	cpus[cpu].hartid = hartid;
+	cpus[cpu].stocks = kmem_no_stocks();
 	cpus[cpu].emergency_sp = (uint64_t)(emergency[cpu] + EMERGENCY_BYTES);
 }
 

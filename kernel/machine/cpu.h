@@ -4,6 +4,7 @@
 #include "mm/port.h"
 
 struct process;
+struct stock;
 
 // Every kernel stack, of a process, a kernel thread or a hart's idle loop, has this size and an unmapped page below it.
 #define KERNEL_STACK_BYTES ((size_t)16384)
@@ -21,6 +22,7 @@ struct cpu {
 	uint64_t idle_sp;        // top of this hart's own stack, on which its idle loop runs
 	uint64_t emergency_sp;   // top of the stack for reporting that a stack overflowed
 	uint64_t satp;           // what the hart's satp holds
+	struct stock *stocks;    // the slab heap's; pin.h knows the place
 	struct process *current; // the process that runs here, NULL while idle
 	struct context idle;     // of this hart's scheduler loop
 	unsigned lock_depth;     // spinlocks held: interrupts are off while it is not 0

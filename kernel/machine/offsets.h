@@ -7,7 +7,7 @@
 #define CPU_IDLE_SP      40
 #define CPU_EMERGENCY_SP 48
 #define CPU_SATP         56
-#define CPU_BYTES        192
+#define CPU_BYTES        256
 #define PORT_MAX_CPUS    16 // as in mm/port.h
 
 #define FRAME_PC     256

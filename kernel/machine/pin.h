@@ -1,6 +1,11 @@
 // pin.h: port_pin and port_unpin of mm/port.h, inline: the fast paths of the memory manager open a pin for each page and object. mm/port.h
 // includes this under the name PORT_PIN (see the Makefile). lock.c tells how pins nest with locks.
+//
+// The whole of sstatus is put back by setting its bits: those that were set are set still, but for the one that the pin cleared.
 #pragma once
+
+// See mm/port.h; both headers include each other, and this must be there first.
+#define PORT_STOCKS(pin) (*((void)(pin), pin_stocks()))
 
 #include "../../mm/port.h"
 
@@ -15,5 +20,13 @@ static inline struct pin port_pin(void)
 
 static inline void port_unpin(struct pin pin)
 {
-	__asm__ volatile("csrs sstatus, %0" ::"r"(pin.saved & 2) : "memory");
+	__asm__ volatile("csrs sstatus, %0" ::"r"(pin.saved) : "memory");
+}
+
+#define PIN_STOCKS 8 // where struct cpu has them, in words
+
+static inline struct stock **pin_stocks(void)
+{
+	register uint64_t *cpu __asm__("tp");
+	return (struct stock **)(cpu + PIN_STOCKS);
 }

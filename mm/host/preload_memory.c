@@ -26,7 +26,7 @@
 #define ROOM_LEAST   ((uint64_t)64 << 20)
 #define PURGE_PAGES  ((size_t)8192) // freed ones, before memory goes back by itself
 #define STATE_BYTES  ((uint64_t)64 << 10)                                              // of the engine, and alignment: more than enough
-#define TABLE_BYTES(room) ((room) / PAGE_BYTES * sizeof(struct page) + STATE_BYTES)
+#define TABLE_BYTES(room) ((room) / PAGE_BYTES * (sizeof(struct page) + 1) + STATE_BYTES)
 
 uintptr_t port_linear;
 
@@ -55,13 +55,20 @@ void preload_memory_init(void)
 
 	while (!reserve(room) && room > ROOM_LEAST)
 		room /= 2;
-	uint64_t limit = BLOCK + room, end = limit + TABLE_BYTES(room);
+	uint64_t limit = BLOCK + room, marks = limit + room / PAGE_BYTES * sizeof(struct page), end = limit + TABLE_BYTES(room);
 	struct page_config config = { .cpus = PORT_MAX_CPUS, .limit = PA(limit) };
 	bool ready = port_linear && writable(BLOCK, BLOCK) && writable(limit, 2 * STATE_BYTES) &&
-		writable(end - STATE_BYTES, STATE_BYTES) && memblock_add(&mb, PA(BLOCK), BLOCK) &&
-		memblock_add(&mb, PA(limit), end - limit) && page_init(&mb, &config);
+		writable(round_down(marks, PAGE_BYTES), 2 * STATE_BYTES) && writable(end - STATE_BYTES, STATE_BYTES) &&
+		memblock_add(&mb, PA(BLOCK), BLOCK) && memblock_add(&mb, PA(limit), end - limit) && page_init(&mb, &config);
 	if (!ready)
 		port_panic("no addresses for its memory: is there a limit (ulimit -v) or no memory left?", 0);
+}
+
+static bool table_writable(const void *from, uint64_t bytes)
+{
+	uint64_t start = pa_of(from).raw, first = round_down(start, PAGE_BYTES);
+
+	return writable(first, start - first + bytes);
 }
 
 static bool grow(void)
@@ -70,9 +77,9 @@ static bool grow(void)
 
 	lock_acquire(&lock);
 	uint64_t end = BLOCK + (uint64_t)page_total_count() * PAGE_BYTES;
-	uint64_t records = pa_of(page_at(page_state.zones[1].end)).raw, first = round_down(records, PAGE_BYTES);
-	uint64_t bytes = records - first + BLOCK / PAGE_BYTES * sizeof(struct page);
-	bool grown = writable(end, BLOCK) && writable(first, bytes) && page_grow(BLOCK);
+	uint32_t frame = page_state.zones[1].end, count = BLOCK / PAGE_BYTES;
+	bool grown = writable(end, BLOCK) && table_writable(page_at(frame), count * sizeof(struct page)) &&
+		table_writable(mark_at(frame), count) && page_grow(BLOCK);
 	lock_release(&lock);
 	return grown;
 }

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../slab.h"
+#include "../slab_stock.h"
 #include "preload.h"
 #include "preload_pin.h"
 
@@ -33,6 +33,7 @@ struct slot {
 };
 
 OWN unsigned preload_cpu;
+OWN struct stock *preload_stocks = slab_no_stocks;
 static OWN bool leaving;        // the thread ends: it gets no slot any more
 static OWN bool forking;
 static OWN unsigned depth;      // of preload_enter
@@ -75,6 +76,7 @@ static void thread_exit(void *slot)
 	kmem_reap_cpu();
 	leaving = true;
 	preload_cpu = PORT_SHARED_CPU;
+	preload_stocks = slab_no_stocks;
 	atomic_store(&((struct slot *)slot)->used, 0);
 }
 

@@ -357,7 +357,7 @@ TEST(slab_invariants)
 	struct page *page = page_of(pa_of(object[0]));
 	struct slab *slab = slab_of(page);
 	struct stock *stock = stock_of(cache, 0);
-	struct magazine *magazine = stock->magazine;
+	void **objects = stock_objects(cache, stock), **top = stock->top;
 	enum slab_list list = slab_list_for(slab);
 
 	BREAK("S1", slab->cache, other);
@@ -371,10 +371,12 @@ TEST(slab_invariants)
 	BREAK("S5", cache->taken, cache->taken + 1);
 	BREAK("S5", cache->empties, 7);
 	BREAK("S5", cache->pages, 99);
-	BREAK("S6", magazine->slot[0], object[3]);
-	BREAK("S6", stock->end, stock->end + 1);
-	BREAK("S6", stock->top[-1], (char *)object[7] + 16);
-	BREAK("S7", stock->top[-1], object[3]);
+	BREAK("S4", *mark_at(frame_of(page)), 0);
+	BREAK("S6", objects[-1], object[3]);
+	BREAK("S6", stock->top, objects - 1);
+	BREAK("S6", stock->mask, 0);
+	BREAK("S6", top[-1], (char *)object[7] + 16);
+	BREAK("S7", top[-1], object[3]);
 	BREAK("S8", slab->first, slab->first + 8);
 	BREAK("S8", slab->limit, slab->limit + 512);
 }

@@ -82,10 +82,10 @@ TEST(slab_depot_is_reaped)
 	EXPECT(cache->stored > 0);
 	EXPECT(kmem_report(report, 8) > 0);
 	EXPECT_EQ(report[0].used, 0);
-	EXPECT_EQ(report[0].cached, cache->stored + stock_count(stock_of(cache, 0)) + stock_count(stock_of(cache, 1)));
+	EXPECT_EQ(report[0].cached, cache->stored + stock_count(cache, stock_of(cache, 0)) + stock_count(cache, stock_of(cache, 1)));
 	kmem_reap_cpu();
 	EXPECT_EQ(cache->stored, 0);
-	EXPECT(stock_count(stock_of(cache, 1)) > 0);
+	EXPECT(stock_count(cache, stock_of(cache, 1)) > 0);
 	end(cache, pages);
 }
 

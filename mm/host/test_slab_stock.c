@@ -3,29 +3,31 @@
 #include "heap_model.h"
 #include "test.h"
 
-// A stock that is in use is left alone, and who finds its own one seized is served from the slabs.
+// A stock that is in use is left alone, and who finds its own one claimed is served from the slabs.
 TEST(slab_busy_stock)
 {
 	size_t pages = heap_model_machine(16);
 	struct kmem_cache *cache = kmem_cache_create("busy", 64, 0, NULL);
 	void *one = kmem_cache_alloc(cache);
 	struct stock *stock = stock_of(cache, 0);
-	size_t count = stock_count(stock);
+	size_t count = stock_count(cache, stock);
 
-	EXPECT(one && count > 2 && stock_enter(stock));
+	EXPECT(one && count > 2);
+	stock->busy = 1;
 	kmem_reap(); // leaves the busy one alone
-	EXPECT_EQ(stock_count(stock), count);
+	EXPECT_EQ(stock_count(cache, stock), count);
 	EXPECT_EQ(stock->state, STOCK_OPEN);
-	stock_leave(stock);
+	EXPECT(stock->top != SLAB_NOTHING);
+	stock->busy = 0;
 
-	bool seized[PORT_MAX_CPUS];
-	stocks_seize(cache, seized);
-	EXPECT(seized[0]);
+	bool claimed[PORT_MAX_CPUS];
+	stocks_claim(cache, claimed);
+	EXPECT(claimed[0]);
 	void *two = kmem_cache_alloc(cache), *three = kmem_cache_alloc(cache);
 	EXPECT(two && three && two != three);
 	kmem_cache_free(cache, two);
-	EXPECT_EQ(stock_count(stock), count);
-	stocks_release(cache, seized);
+	EXPECT_EQ(stock_count(cache, stock), count);
+	stocks_release(cache, claimed);
 	kmem_cache_free(cache, three);
 	kmem_cache_free(cache, one);
 	EXPECT_VERDICT(kmem_check(), NULL);
@@ -43,16 +45,16 @@ TEST(slab_frozen_stocks)
 	void *object[4];
 
 	EXPECT((object[0] = kmem_cache_alloc(cache)));
-	size_t count = stock_count(stock_of(cache, 0));
+	size_t count = stock_count(cache, stock_of(cache, 0));
 	EXPECT(count > 2);
 	kmem_freeze();
-	EXPECT_EQ(stock_of(cache, 0)->state, STOCK_SEIZED);
+	EXPECT_EQ(stock_of(cache, 0)->state, STOCK_CLAIMED);
 	EXPECT_EQ(stock_of(cache, 1)->state, STOCK_FROZEN);
 	EXPECT((object[1] = kmem_cache_alloc(cache)));
 	host_cpu(1);
 	EXPECT((object[2] = kmem_cache_alloc(cache)));
 	kmem_cache_free(cache, object[2]);
-	EXPECT_EQ(stock_count(stock_of(cache, 0)), count);
+	EXPECT_EQ(stock_count(cache, stock_of(cache, 0)), count);
 	EXPECT(!stock_of(cache, 1)->magazine);
 	kmem_thaw();
 	EXPECT_EQ(stock_of(cache, 1)->state, STOCK_NEW);
@@ -61,7 +63,7 @@ TEST(slab_frozen_stocks)
 	EXPECT(stock_of(cache, 1)->magazine != NULL);
 	host_cpu(0);
 	kmem_cache_free(cache, object[0]);
-	EXPECT_EQ(stock_count(stock_of(cache, 0)), count + 1);
+	EXPECT_EQ(stock_count(cache, stock_of(cache, 0)), count + 1);
 	kmem_cache_free(cache, object[1]);
 	kmem_cache_free(cache, object[3]);
 	EXPECT_VERDICT(kmem_check(), NULL);
@@ -81,15 +83,15 @@ TEST(slab_reap_of_one_cpu)
 	EXPECT((object[0] = kmem_cache_alloc(cache)) && (object[1] = kmem_cache_alloc(other)));
 	host_cpu(1);
 	EXPECT((object[2] = kmem_cache_alloc(cache)));
-	size_t count = stock_count(stock_of(cache, 1));
+	size_t count = stock_count(cache, stock_of(cache, 1));
 	host_cpu(0);
-	EXPECT(stock_enter(stock_of(other, 0)));
+	bool claimed[PORT_MAX_CPUS];
+	stocks_claim(other, claimed);
 	kmem_reap_cpu();
-	EXPECT_EQ(stock_count(stock_of(cache, 0)), 0);
-	EXPECT_EQ(stock_count(stock_of(cache, 1)), count);
-	EXPECT(stock_count(stock_of(other, 0)) > 0);
-	EXPECT(stock_of(other, 0)->busy);
-	stock_leave(stock_of(other, 0));
+	EXPECT_EQ(stock_count(cache, stock_of(cache, 0)), 0);
+	EXPECT_EQ(stock_count(cache, stock_of(cache, 1)), count);
+	EXPECT(stock_count(other, stock_of(other, 0)) > 0);
+	stocks_release(other, claimed);
 	EXPECT_VERDICT(kmem_check(), NULL);
 	kmem_cache_free(cache, object[0]);
 	kmem_cache_free(other, object[1]);

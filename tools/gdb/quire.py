@@ -280,7 +280,9 @@ class slabs(Command):
             for cpu in range(16):
                 stock = value("slab_stocks")[cpu][cache["number"]]
                 if int(stock["magazine"]):
-                    cached += int(stock["top"] - stock["magazine"]["slot"][0].address) - 1
+                    slots = stock["magazine"]["slot"]
+                    top = stock["kept"] if stock["top"] == value("slab_nothing")[slots.type.range()[1] + 1].address else stock["top"]
+                    cached += int(top - slots[slots.type.range()[1] + 1 - int(cache["slots"])].address)
             free, room = 0, 0
             for which in range(3):
                 for slab in items(cache["list"][which], "next"):
