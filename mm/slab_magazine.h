@@ -8,6 +8,7 @@
 // rare one pays for both: port_barrier makes every CPU pass one. After the first barrier the CPU either is seen busy or sees SLAB_NOTHING;
 // after the second what it wrote before it was not busy is here, so that its top, if it came later than ours, is not overlooked. An owner
 // that finds SLAB_NOTHING takes the long way, on which it claims its stock as others do (slab_stock.c), or else goes to the slabs.
+// tests/test_stock_protocol.py goes through every order of these steps.
 // Source: the idea of the asymmetric barrier is that of Dice, Huang and Yang, "Asymmetric Dekker synchronization", Sun Microsystems, 2001.
 #pragma once
 
