@@ -15,7 +15,7 @@
 //
 // Cost: linear in the granules below the first fit, 64 a step; two bits for 16 bytes, or 1.6 %. Free is linear in the block, likewise.
 // Weakness: memory is searched, not holes: a large heap that is nearly full is slow.
-// Sources: Knuth, The Art of Computer Programming 1, section 2.5; Wilson, Johnstone, Neely and Boles, 1995, section 3.8, bitmapped fits.
+// Sources: Knuth, The Art of Computer Programming 1, section 2.5; Wilson, Johnstone, Neely and Boles, 1995, on bitmapped fits.
 #include "bitmap.h"
 
 #define PAGE     ((size_t)4096)

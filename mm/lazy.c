@@ -15,7 +15,7 @@
 // Weakness: holes that lie side by side and are not one; the free list asks for more memory before what waits is merged: up to as much
 // as the small blocks in use.
 // Sources: Barkley and Lee, "A lazy buddy system bounded by two coalescing delays per class", SOSP 1989, for the bound; Wilson, Johnstone,
-// Neely and Boles, 1995, section 3.11, for the idea.
+// Neely and Boles, 1995, on deferred coalescing, for the idea.
 #include "lazy.h"
 
 static bool waits(const struct lazy_block *block)
