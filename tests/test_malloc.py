@@ -30,7 +30,7 @@ def on_quire(*command, directory=TOP, seconds=120, expect=0):
     return result.stdout + result.stderr
 
 
-@test(weight=6, cases=["sizes", "alignments", "refusals", "gives-back", "threads", "forks", "forks-at-once", "limited"])
+@test(weight=6, cases=["sizes", "alignments", "refusals", "gives-back", "threads", "trims", "forks", "forks-at-once", "limited"])
 def keeps_the_promises_of(case):
     said = on_quire("build/host/malloc_check", case)
     expect_that(said == "", said)

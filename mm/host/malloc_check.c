@@ -185,6 +185,36 @@ static void many_threads(void)
 	}
 }
 
+// Takes and gives back in no time, and knows a block that somebody else has as well.
+static void *hurry(void *argument)
+{
+	while (!atomic_load(&stop)) {
+		void *volatile *one = malloc(64), *volatile *two = malloc(64);
+
+		CHECK(one && two && one != two);
+		*one = *two = argument;
+		CHECK(*one == argument && *two == argument);
+		free((void *)one);
+		free((void *)two);
+	}
+	return NULL;
+}
+
+// What threads keep for themselves is taken from them again and again while they use it.
+static void trims(void)
+{
+	enum { THREADS = 2, TRIMS = 5000 };
+	pthread_t threads[THREADS];
+
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, hurry, (void *)(i + 1)) == 0);
+	for (unsigned i = 0; i < TRIMS; i++)
+		malloc_trim(0);
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
+
 // While other threads are at work, a child must be able to allocate, and find everything whole.
 static void forks(void)
 {
@@ -297,8 +327,8 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{ "sizes", sizes_and_places }, { "alignments", alignments }, { "refusals", refusals },       { "gives-back", gives_back },
-	{ "threads", many_threads },   { "forks", forks },           { "forks-at-once", forks_at_once }, { "limited", limited },
-	{ "double", double_free },     { "foreign", foreign_free },  { "inside", inside_free },
+	{ "threads", many_threads },   { "trims", trims },           { "forks", forks },       { "forks-at-once", forks_at_once },
+	{ "limited", limited },        { "double", double_free },    { "foreign", foreign_free }, { "inside", inside_free },
 };
 
 int main(int count, char **arguments)
