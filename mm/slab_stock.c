@@ -21,7 +21,7 @@ struct stock *slab_rows[PORT_MAX_CPUS] = { [0 ... PORT_MAX_CPUS - 1] = slab_no_s
 void stocks_drop(const struct kmem_cache *cache)
 {
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
-		if (slab_stocks[cpu][0].top)
+		if (stock_top(slab_stocks[cpu]))
 			*stock_of(cache, cpu) = (struct stock){ .top = SLAB_NOTHING };
 }
 
@@ -62,8 +62,8 @@ static struct stock *row(struct pin pin)
 
 	if (PORT_STOCKS(pin) != slab_no_stocks || pin.cpu == PORT_SHARED_CPU)
 		return PORT_STOCKS(pin);
-	for (size_t number = 0; !stocks[0].top && number < SLAB_CACHES; number++)
-		stocks[SLAB_CACHES - 1 - number].top = SLAB_NOTHING;
+	for (size_t number = SLAB_CACHES; !stock_top(stocks) && number-- > 0;) // the first last: the row is ready then
+		stock_set_top(&stocks[number], SLAB_NOTHING);
 	return PORT_STOCKS(pin) = stocks;
 }
 
