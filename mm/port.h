@@ -26,6 +26,9 @@
 #define PORT_STOCK_BYTES   8192u
 #define PORT_SLAB_ORDER    0u
 #endif
+#ifndef PORT_BIT_TABLES
+#define PORT_BIT_TABLES 0 // 1: the machine has no instruction that finds a word's lowest or highest bit: see bits.h
+#endif
 #ifndef PORT_FRAMELESS // of functions whose calls are all tail calls: they are in no backtrace, so that a frame would be for nothing
 #define PORT_FRAMELESS
 #endif
