@@ -43,7 +43,7 @@ IMAGE ?= build/fs.img
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # No floating-point instructions anywhere: neither the kernel's trap entry nor its context switch saves those registers.
 RISCV := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -std=gnu11 -O2 -g -ffreestanding -fno-common -fno-pic \
-	-fno-pie -fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections
+	-fno-pie -fno-stack-protector -fno-omit-frame-pointer -ffunction-sections -fdata-sections -DPORT_BIT_TABLES=1
 KERNEL_FLAGS := $(RISCV) -mno-relax -fno-tree-loop-distribute-patterns -DMM_CHECK=$(CHECK) \
 	-DPORT_PIN='"../kernel/machine/pin.h"' -DPORT_FRAMELESS='__attribute__((optimize("omit-frame-pointer")))'
 USER_FLAGS := $(RISCV)
@@ -307,6 +307,11 @@ build/host/bench_page: $(wildcard mm/host/bench_page.c mm/memblock.c mm/page*.c 
 	@mkdir -p $(@D)
 	$(Q)$(CC_HOST) -std=gnu11 -O2 -g -pthread $(WARN) -o $@ $(filter %.c,$^)
 
+build/host/bench_segregated: $(wildcard mm/host/bench_segregated.c mm/segregated*.c mm/*.h mm/host/random.h) Makefile
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC_HOST) -std=gnu11 -O2 -g $(WARN) -DMM_CHECK=0 -o $@ $(filter %.c,$^)
+
 # --- the study: every heap measured as the kernel builds it, and the tables and plots of that -------------------------------------
 STUDY_C := $(filter-out mm/host/main% mm/host/test_%,$(HOST_C)) $(wildcard mm/host/study*.c)
 STUDY_WRAPS := lock_acquire lock_release port_pin port_unpin
@@ -383,9 +388,10 @@ test-graders: # every faulty and every hostile patch in grading/, not only a par
 bench:
 	@sh tools/setup run
 	@sh tools/setup study
-	@+$(MAKE) -s all build/host/libquire.so build/host/bench_malloc build/host/bench_page
+	@+$(MAKE) -s all build/host/libquire.so build/host/bench_malloc build/host/bench_page build/host/bench_segregated
 	@python3 tests/bench.py
 	@python3 tests/bench_pages.py
+	@python3 tests/bench_segregated.py
 	@$$(sh tools/doctor --plotter) tests/bench_malloc.py
 
 lint:

@@ -9,7 +9,7 @@
 //   A leaf (R or X set) may stand at level 0 (4 KiB), 1 (2 MiB) or 2 (1 GiB); an entry with R = W = X = 0 points to the next table.
 //   Source: The RISC-V Instruction Set Manual, Volume II: Privileged Architecture, section "Sv39".
 //
-// This is all that mm knows of RISC-V.
+// This is all that mm knows of RISC-V, but that some of its processors cannot count bits (bits.h).
 #pragma once
 
 #include "port.h"

@@ -1,6 +1,7 @@
 // bitmap.h: inside the heap of bitmaps: its records and the way through a map, for bitmap*.c and the tests.
 #pragma once
 
+#include "bits.h"
 #include "heap.h"
 
 #define GRANULE   ((size_t)HEAP_ALIGN) // bytes that a bit stands for
@@ -59,7 +60,7 @@ static inline size_t next_bit(const uint64_t *map, size_t from, size_t end, bool
 		uint64_t word = (map[at / WORD_BITS] ^ flip) & above;
 
 		if (word) {
-			size_t found = at + (size_t)__builtin_ctzll(word);
+			size_t found = at + lowest_bit(word);
 			return found < end ? found : end;
 		}
 	}

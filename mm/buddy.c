@@ -82,7 +82,7 @@ static struct buddy_block *take(struct buddy_heap *heap, unsigned order)
 
 	if (!fit)
 		return NULL;
-	unsigned found = (unsigned)__builtin_ctzll(fit);
+	unsigned found = (unsigned)lowest_bit(fit);
 	struct buddy_block *block = heap->first[found];
 	take_out(heap, block);
 	while (found > order) {

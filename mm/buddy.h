@@ -1,6 +1,7 @@
 // buddy.h: inside the buddy heap: its records, for buddy.c and the tests.
 #pragma once
 
+#include "bits.h"
 #include "heap.h"
 
 #define BUDDY_ORDERS 36                                   // 32 bytes to 1 TiB

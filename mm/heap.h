@@ -37,7 +37,7 @@ struct heap_ops {
 	void (*free)(struct heap *heap, void *block);
 	// Bytes that may be used in the block, >= those asked for.
 	size_t (*usable)(const struct heap *heap, const void *block);
-	// Changes the size in place; false when that cannot be (NULL op: never can).
+	// Changes the size in place, bytes > 0; false when that cannot be (NULL op: never can).
 	bool (*resize)(struct heap *heap, void *block, size_t bytes);
 	// Panics when `place` is in no live block: for a heap whose dead blocks the entry must not look at. NULL op: it may.
 	void (*inspect)(const struct heap *heap, const void *place);

@@ -31,6 +31,9 @@
 #ifndef PORT_WATCHED // 1: by ThreadSanitizer, which cannot follow port_barrier, nor that what a pointer leads to is read after it
 #define PORT_WATCHED 0
 #endif
+#ifndef PORT_BIT_TABLES
+#define PORT_BIT_TABLES 0 // 1: the machine has no instruction that finds a word's lowest or highest bit: see bits.h
+#endif
 #ifndef PORT_FRAMELESS // of functions whose calls are all tail calls: they are in no backtrace, so that a frame would be for nothing
 #define PORT_FRAMELESS
 #endif

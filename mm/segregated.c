@@ -1,9 +1,8 @@
-// segregated.c: free chunks in lists by size class, found by two bitmaps: every call takes constant time, however many blocks there are.
+// segregated.c: free chunks in lists by size class, found by a bitmap: every call takes constant time, however many blocks there are.
 //
-//    rows     0 1 0 1 0 ...                      a bit for each power of two: some class of it has a chunk
-//    classes  row 1: 0 0 1 0 0 1 ...             sixteen classes each, at equal steps
-//                        |     '--> chunk <-> chunk
-//                        '--------> chunk
+//    has      0 0 1 0 0 1 0 ... 1                a bit for each class, eight of them at equal steps from one power of two to the next; the
+//                 |     '--> chunk <-> chunk     last bit has no chunk and ends the search
+//                 '--------> chunk
 //
 //    piece    | chunk: units, below, cookie | chunk ... | mark |      units: its length; below: the length of the chunk below
 //
@@ -15,15 +14,16 @@
 //    G5  each list has free chunks of its class only                  G6  every free chunk in memory is in a list
 //    G7  a bit is set exactly where a list has a chunk
 //
-// Cost: constant for alloc, free and resize, apart from new pieces.
-// Weakness: a header of 16 bytes a block; rounding up to a class may pass by a chunk that would just fit (up to a sixteenth). A foreign
+// Cost: at most 150 instructions for alloc, free and resize, apart from new pieces; on rv64imac 190, where an alignment is asked for, too
+// (tests/test_counts.py, mm/host/bench_segregated.c).
+// Weakness: a header of 16 bytes a block; rounding up to a class may pass by a chunk that would just fit (up to an eighth). A foreign
 // pointer between two pieces is known by what stands there only.
 // Source: Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems", ECRTS 2004.
 #include "segregated.h"
 
 #define PAGE     ((size_t)4096)
 #define GROW_MIN ((size_t)64 << 10)
-#define MOST     ((size_t)(UINT32_MAX / 4) * HEAP_ALIGN) // bytes of a chunk
+#define MOST     ((size_t)1 << 34) // bytes of a chunk
 
 static struct chunk *chunk_of(const void *block)
 {
@@ -42,58 +42,55 @@ static struct chunk *chunk_below(const struct chunk *chunk)
 
 // ---- lists
 
-static void insert(struct segregated *heap, struct chunk *chunk)
+// Into the list of its class.
+static inline void insert(struct segregated *heap, struct chunk *chunk, size_t units)
 {
-	unsigned class = class_of(chunk->units), row = class / SEGREGATED_SPLITS;
-	struct chunk **first = &heap->first[class];
+	size_t class = class_of(units);
+	struct chunk **first = &heap->first[class], *next = *first;
 
-	chunk->cookie = chunk_cookie(chunk, CHUNK_FREE);
-	chunk->next = *first;
+	chunk->next = next;
+	if (next)
+		next->link = &chunk->next;
+	else
+		heap->has[class / WORD_BITS] |= 1ULL << class % WORD_BITS;
 	chunk->link = first;
-	if (*first)
-		(*first)->link = &chunk->next;
 	*first = chunk;
-	heap->rows |= 1u << row;
-	heap->classes[row] |= (uint16_t)(1u << class % SEGREGATED_SPLITS);
 }
 
-// The class's list is empty now.
-static void clear(struct segregated *heap, unsigned class)
+// The class's list, which had a chunk, is empty now.
+static inline void clear(struct segregated *heap, size_t class)
 {
-	unsigned row = class / SEGREGATED_SPLITS;
-
-	heap->classes[row] &= (uint16_t)~(1u << class % SEGREGATED_SPLITS);
-	if (!heap->classes[row])
-		heap->rows &= ~(1u << row);
+	heap->has[class / WORD_BITS] ^= 1ULL << class % WORD_BITS;
 }
 
 static inline void take_out(struct segregated *heap, struct chunk *chunk)
 {
-	*chunk->link = chunk->next;
-	if (chunk->next) {
-		chunk->next->link = chunk->link;
+	struct chunk **link = chunk->link, *next = chunk->next;
+
+	*link = next;
+	if (next) {
+		next->link = link;
 		return;
 	}
-	unsigned class = class_of(chunk->units);
-	if (!heap->first[class])
+	size_t class = ((uintptr_t)link - (uintptr_t)heap->first) / sizeof *link;
+	if (class < SEGREGATED_CLASSES) // it was the first of its list, too
 		clear(heap, class);
 }
 
 // A chunk of at least so many units, out of its list; NULL: there is none in the classes of which all chunks are that long.
-static struct chunk *find(struct segregated *heap, uint32_t units)
+static inline struct chunk *find(struct segregated *heap, size_t units)
 {
-	unsigned least = class_of(units + (1u << class_shift(units)) - 1), row = least / SEGREGATED_SPLITS;
-	uint32_t columns = heap->classes[row] & ~0u << least % SEGREGATED_SPLITS;
+	size_t shift = class_shift(units), least = shift * SEGREGATED_SPLITS + 1 + ((units - 1) >> shift);
+	size_t word = least / WORD_BITS;
+	uint64_t fit = heap->has[word] & ~0ULL << least % WORD_BITS;
 
-	if (!columns) {
-		uint32_t rows = heap->rows & ~1u << row;
-		if (!rows)
-			return NULL;
-		row = (unsigned)__builtin_ctz(rows);
-		columns = heap->classes[row];
-	}
-	unsigned class = row * SEGREGATED_SPLITS + (unsigned)__builtin_ctz(columns);
-	struct chunk *chunk = heap->first[class], *next = chunk->next;
+	while (!fit)
+		fit = heap->has[++word];
+	size_t class = word * WORD_BITS + lowest_bit(fit);
+	struct chunk *chunk = heap->first[class];
+	if (!chunk)
+		return NULL;
+	struct chunk *next = chunk->next;
 	heap->first[class] = next;
 	if (next)
 		next->link = &heap->first[class];
@@ -104,61 +101,47 @@ static struct chunk *find(struct segregated *heap, uint32_t units)
 
 // ---- chunks
 
-static void set_units(struct chunk *chunk, uint32_t units)
+static inline void set_units(struct chunk *chunk, size_t units)
 {
-	chunk->units = units;
-	chunk_above(chunk)->below = units;
+	chunk_at(chunk, units)->below = (uint32_t)units;
+	chunk->units = (uint32_t)units;
 }
 
-// Gives the part of a chunk above `units` back, when it can stand as a chunk. The one above it is not free.
-static void trim_chunk(struct segregated *heap, struct chunk *chunk, uint32_t units)
+// Leaves a chunk, which reaches over so many units up to one that is not free, `keep` of them, and gives the rest back when it can stand
+// as a chunk.
+static inline void trim_chunk(struct segregated *heap, struct chunk *chunk, size_t units, size_t keep)
 {
-	uint32_t over = chunk->units - units;
+	size_t over = units - keep;
 
-	if (over < CHUNK_MIN / HEAP_ALIGN)
+	if (over < CHUNK_MIN / HEAP_ALIGN) {
+		set_units(chunk, units);
 		return;
-	chunk->units = units;
-	struct chunk *upper = chunk_above(chunk);
-	upper->below = units;
+	}
+	struct chunk *upper = chunk_at(chunk, keep);
+	set_units(chunk, keep);
 	set_units(upper, over);
-	insert(heap, upper);
+	upper->cookie = chunk_cookie(upper, CHUNK_FREE);
+	insert(heap, upper, over);
 }
 
 // Puts a chunk that is in no list back, as one with its free neighbours.
-static void give(struct segregated *heap, struct chunk *chunk)
+static inline void give(struct segregated *heap, struct chunk *chunk)
 {
-	struct chunk *above = chunk_above(chunk), *below = chunk_below(chunk);
-	uint32_t units = chunk->units;
+	struct chunk *above = chunk_above(chunk), *below = chunk_below(chunk), *lowest = chunk;
+	size_t units = chunk->units;
 
+	if (chunk_is(below, CHUNK_FREE)) { // the lowest chunk of a piece has itself below
+		take_out(heap, below);
+		units += below->units;
+		lowest = below;
+	}
+	chunk->cookie = chunk_cookie(chunk, CHUNK_FREE); // also when it is joined: a second free finds it dead
 	if (chunk_is(above, CHUNK_FREE)) {
 		take_out(heap, above);
 		units += above->units;
 	}
-	if (chunk->below && chunk_is(below, CHUNK_FREE)) {
-		take_out(heap, below);
-		units += below->units;
-		chunk->cookie = chunk_cookie(chunk, CHUNK_FREE); // a second free finds it dead
-		chunk = below;
-	}
-	set_units(chunk, units);
-	insert(heap, chunk);
-}
-
-// Leaves what lies below the first aligned payload in the heap; the chunk that begins there.
-static struct chunk *leave_front(struct segregated *heap, struct chunk *chunk, size_t align)
-{
-	uintptr_t payload = ((uintptr_t)block_of(chunk) + align - 1) & ~(align - 1);
-	size_t front = payload - CHUNK_HEAD - (uintptr_t)chunk;
-
-	if (front == 0)
-		return chunk;
-	front += front < CHUNK_MIN ? align : 0;
-	struct chunk *upper = (struct chunk *)((uintptr_t)chunk + front);
-	upper->below = (uint32_t)(front / HEAP_ALIGN);
-	set_units(upper, chunk->units - upper->below);
-	chunk->units = upper->below;
-	insert(heap, chunk);
-	return upper;
+	set_units(lowest, units);
+	insert(heap, lowest, units);
 }
 
 // ---- pieces
@@ -177,8 +160,9 @@ static void add_piece(struct segregated *heap, uintptr_t start, size_t bytes, bo
 	mark->units = 0;
 	mark->cookie = chunk_cookie(mark, CHUNK_USED);
 	chunk->below = 0;
-	set_units(chunk, (uint32_t)((bytes - CHUNK_HEAD) / HEAP_ALIGN));
-	insert(heap, chunk);
+	set_units(chunk, (bytes - CHUNK_HEAD) / HEAP_ALIGN);
+	chunk->cookie = chunk_cookie(chunk, CHUNK_FREE);
+	insert(heap, chunk, chunk->units);
 }
 
 // One more piece, in which a chunk of that class has room: a quarter of what there is, or less when that cannot be had.
@@ -228,48 +212,70 @@ static struct heap *segregated_create(void *arena, size_t bytes)
 	if ((uintptr_t)arena % HEAP_ALIGN || bytes < head + CHUNK_MIN + CHUNK_HEAD || bytes > MOST)
 		return NULL;
 	__builtin_memset(heap, 0, sizeof *heap);
+	heap->has[SEGREGATED_WORDS] = 1;
 	heap->low = UINTPTR_MAX;
 	add_piece(heap, (uintptr_t)arena + head, bytes - head, false);
 	return &heap->heap;
 }
 
-// The units of a whole chunk for a payload.
-static uint32_t units_for(size_t payload)
+// The units of a whole chunk for a payload, which is not 0: at least CHUNK_MIN.
+static size_t units_for(size_t payload)
 {
-	uint32_t units = (uint32_t)((payload + CHUNK_HEAD + HEAP_ALIGN - 1) / HEAP_ALIGN);
-
-	return units < CHUNK_MIN / HEAP_ALIGN ? CHUNK_MIN / HEAP_ALIGN : units;
+	return (payload + CHUNK_HEAD + HEAP_ALIGN - 1) / HEAP_ALIGN;
 }
 
-// For an alignment of its own, or when a new piece is needed.
-static __attribute__((noinline)) struct chunk *find_slowly(struct segregated *heap, uint32_t need, size_t align)
+// Makes a used block of a chunk that is in no list and reaches over `units`.
+static inline void *use(struct segregated *heap, struct chunk *chunk, size_t units, size_t need)
 {
-	if (align > MOST / 4)
+	trim_chunk(heap, chunk, units, need);
+	chunk->cookie = chunk_cookie(chunk, CHUNK_USED);
+	return block_of(chunk);
+}
+
+// The same for an aligned payload. What lies below stays free: always enough for a chunk.
+static inline void *use_aligned(struct segregated *heap, struct chunk *chunk, size_t need, size_t align)
+{
+	uintptr_t payload = ((uintptr_t)chunk + CHUNK_MIN + CHUNK_HEAD + align - 1) & ~(align - 1);
+	struct chunk *upper = chunk_of((void *)payload);
+	size_t units = chunk->units, front = (size_t)((uintptr_t)upper - (uintptr_t)chunk) / HEAP_ALIGN;
+
+	chunk->units = upper->below = (uint32_t)front;
+	insert(heap, chunk, front);
+	return use(heap, upper, units - front, need);
+}
+
+static __attribute__((noinline)) void *alloc_in_new_piece(struct segregated *heap, size_t need, size_t align)
+{
+	size_t look = align > HEAP_ALIGN ? need + (align + CHUNK_MIN) / HEAP_ALIGN : need;
+
+	if (!grow(heap, look * HEAP_ALIGN))
 		return NULL;
-	uint32_t look = align > HEAP_ALIGN ? need + (uint32_t)((align + CHUNK_MIN) / HEAP_ALIGN) : need;
 	struct chunk *chunk = find(heap, look);
-	if (!chunk && grow(heap, (size_t)look * HEAP_ALIGN))
-		chunk = find(heap, look);
-	return chunk && align > HEAP_ALIGN ? leave_front(heap, chunk, align) : chunk;
+	return align > HEAP_ALIGN ? use_aligned(heap, chunk, need, align) : use(heap, chunk, chunk->units, need);
+}
+
+static __attribute__((noinline)) void *alloc_aligned(struct segregated *heap, size_t need, size_t align)
+{
+	struct chunk *chunk = find(heap, need + (align + CHUNK_MIN) / HEAP_ALIGN);
+
+	return chunk ? use_aligned(heap, chunk, need, align) : alloc_in_new_piece(heap, need, align);
 }
 
 static void *segregated_alloc(struct heap *base, size_t bytes, size_t align)
 {
 	struct segregated *heap = (struct segregated *)base;
 
-	if (bytes > MOST / 2)
+	if ((bytes | align) >= MOST / 4)
 		return NULL;
-	uint32_t need = units_for(bytes);
-	struct chunk *chunk = align == HEAP_ALIGN ? find(heap, need) : NULL;
-	if (!chunk && !(chunk = find_slowly(heap, need, align)))
-		return NULL;
-	trim_chunk(heap, chunk, need);
-	chunk->cookie = chunk_cookie(chunk, CHUNK_USED);
-	return block_of(chunk);
+	size_t need = units_for(bytes);
+	if (align > HEAP_ALIGN)
+		return alloc_aligned(heap, need, align);
+	struct chunk *chunk = find(heap, need);
+	return chunk ? use(heap, chunk, chunk->units, need) : alloc_in_new_piece(heap, need, align);
 }
 
 // Panics with the rule that a caller broke who gave back what is no used block.
-static void require_used(const struct segregated *heap, const void *block)
+static _Noreturn __attribute__((cold, noinline)) void mistake(const struct segregated *heap, const void *block)
 {
 	const struct chunk *chunk = chunk_of(block);
 
@@ -279,8 +285,15 @@ static void require_used(const struct segregated *heap, const void *block)
 		port_panic("segregated: foreign pointer", (uintptr_t)block);
 	if (chunk_is(chunk, CHUNK_FREE))
 		port_panic("segregated: double free", (uintptr_t)block);
-	if (!chunk_is(chunk, CHUNK_USED))
-		port_panic("segregated: foreign pointer, not the start of a block", (uintptr_t)block);
+	port_panic("segregated: foreign pointer, not the start of a block", (uintptr_t)block);
+}
+
+static inline void require_used(const struct segregated *heap, const void *block)
+{
+	uintptr_t chunk = (uintptr_t)chunk_of(block);
+
+	if (chunk % HEAP_ALIGN || chunk < heap->low || chunk >= heap->high || !chunk_is(chunk_of(block), CHUNK_USED))
+		mistake(heap, block);
 }
 
 static void segregated_free(struct heap *base, void *block)
@@ -300,19 +313,18 @@ static size_t segregated_usable(const struct heap *heap, const void *block)
 static bool segregated_resize(struct heap *base, void *block, size_t bytes)
 {
 	struct segregated *heap = (struct segregated *)base;
-	struct chunk *chunk = chunk_of(block), *above = chunk_above(chunk);
+	struct chunk *chunk = chunk_of(block);
 
 	require_used(heap, block);
-	if (bytes > MOST / 2)
+	if (bytes >= MOST / 4)
 		return false;
-	uint32_t need = units_for(bytes), over = chunk_is(above, CHUNK_FREE) ? above->units : 0;
+	struct chunk *above = chunk_above(chunk);
+	size_t need = units_for(bytes), over = chunk_is(above, CHUNK_FREE) ? above->units : 0;
 	if (need > chunk->units + over)
 		return false;
-	if (over) {
+	if (over)
 		take_out(heap, above);
-		set_units(chunk, chunk->units + over);
-	}
-	trim_chunk(heap, chunk, need);
+	trim_chunk(heap, chunk, chunk->units + over, need);
 	return true;
 }
 

@@ -1,17 +1,20 @@
 // segregated.h: inside the segregated heap: its records, for segregated*.c and the tests.
 #pragma once
 
+#include "bits.h"
 #include "heap.h"
 
-#define SEGREGATED_PIECES 64
-#define SEGREGATED_ROWS   32 // powers of two, in units of HEAP_ALIGN
-#define SEGREGATED_SPLITS 16 // classes of each
+#define SEGREGATED_PIECES  64
+#define SEGREGATED_SPLITS  8 // classes of each power of two, in units of HEAP_ALIGN
+#define WORD_BITS          64
+#define SEGREGATED_WORDS   4
+#define SEGREGATED_CLASSES (SEGREGATED_WORDS * WORD_BITS)
 
 enum chunk_state { CHUNK_FREE = 1, CHUNK_USED = 2 };
 
 struct chunk {
 	_Alignas(HEAP_ALIGN) uint32_t units; // length with this header, in units of HEAP_ALIGN; 0: the mark at a piece's end
-	uint32_t below;                      // length of the chunk below, 0 for the first
+	uint32_t below;                      // length of the chunk below, 0 for the first of a piece
 	uintptr_t cookie;
 	struct chunk *next, **link; // in a free chunk: the next of its class, and what points to this one
 };
@@ -26,9 +29,8 @@ struct segregated_piece {
 
 struct segregated {
 	struct heap heap;
-	uint32_t rows;                         // bit r: some class of row r has a chunk
-	uint16_t classes[SEGREGATED_ROWS];     // bit c of row r: class c has one
-	struct chunk *first[SEGREGATED_ROWS * SEGREGATED_SPLITS];
+	uint64_t has[SEGREGATED_WORDS + 1];    // a bit for each class that has a chunk, and one that ends the search
+	struct chunk *first[SEGREGATED_CLASSES + 1];
 	uintptr_t low, high;                   // all pieces lie between these
 	size_t total;                          // bytes of all pieces
 	unsigned pieces;
@@ -40,7 +42,7 @@ void segregated_walk(const struct heap *heap, heap_visitor *visit, void *context
 
 static inline uintptr_t chunk_cookie(const struct chunk *chunk, enum chunk_state state)
 {
-	return (uintptr_t)0x5e9c09a7ed00ULL ^ (uintptr_t)chunk ^ state;
+	return (uintptr_t)0x5e9c000000000000ULL ^ (uintptr_t)chunk ^ state;
 }
 
 static inline bool chunk_is(const struct chunk *chunk, enum chunk_state state)
@@ -53,22 +55,27 @@ static inline size_t chunk_bytes(const struct chunk *chunk)
 	return (size_t)chunk->units * HEAP_ALIGN;
 }
 
+static inline struct chunk *chunk_at(const struct chunk *chunk, size_t units) // so far above it
+{
+	return (struct chunk *)((uintptr_t)chunk + units * HEAP_ALIGN);
+}
+
 static inline struct chunk *chunk_above(const struct chunk *chunk)
 {
-	return (struct chunk *)((uintptr_t)chunk + chunk_bytes(chunk));
+	return chunk_at(chunk, chunk->units);
 }
 
 // In a class chunks differ by less than 1 << class_shift units.
-static inline unsigned class_shift(uint32_t units)
+static inline size_t class_shift(size_t units)
 {
-	return 27 - (unsigned)__builtin_clz(units | SEGREGATED_SPLITS);
+	return highest_bit(units / SEGREGATED_SPLITS);
 }
 
-// The class of chunks that are so long: the row times SEGREGATED_SPLITS, plus the column. The four bits below the top one tell the column;
-// the top one itself carries into the row.
-static inline unsigned class_of(uint32_t units)
+// The class of chunks that are so long. The three bits below the top one tell it from others of the same power of two; the top one itself
+// carries into the power.
+static inline size_t class_of(size_t units)
 {
-	unsigned shift = class_shift(units);
+	size_t shift = class_shift(units);
 
 	return shift * SEGREGATED_SPLITS + (units >> shift);
 }

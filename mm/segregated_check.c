@@ -46,11 +46,11 @@ static struct verdict check_chunks(const struct segregated_piece *piece, size_t 
 	return ALL_HOLD;
 }
 
-static struct verdict check_list(const struct segregated *heap, unsigned class, size_t *left)
+static struct verdict check_list(const struct segregated *heap, size_t class, size_t *left)
 {
 	struct chunk *const *link = &heap->first[class];
 
-	HOLDS("G7", (heap->classes[class / SEGREGATED_SPLITS] >> class % SEGREGATED_SPLITS & 1) == (*link != NULL), link);
+	HOLDS("G7", (heap->has[class / WORD_BITS] >> class % WORD_BITS & 1) == (*link != NULL), link);
 	for (const struct chunk *chunk = *link; chunk; link = &chunk->next, chunk = chunk->next) {
 		HOLDS("G5", (uintptr_t)chunk % HEAP_ALIGN == 0 && is_inside(heap, chunk), chunk);
 		HOLDS("G5", chunk_is(chunk, CHUNK_FREE) && chunk->link == link, chunk);
@@ -68,13 +68,12 @@ struct verdict segregated_check(const struct heap *base)
 
 	for (unsigned i = 0; i < heap->pieces && !verdict.broken; i++)
 		verdict = check_chunks(&heap->piece[i], &free);
-	for (unsigned i = 0; i < SEGREGATED_ROWS * SEGREGATED_SPLITS && !verdict.broken; i++)
+	for (size_t i = 0; i < SEGREGATED_CLASSES && !verdict.broken; i++)
 		verdict = check_list(heap, i, &free);
 	if (verdict.broken)
 		return verdict;
 	HOLDS("G6", free == 0, heap);
-	for (unsigned row = 0; row < SEGREGATED_ROWS; row++)
-		HOLDS("G7", (heap->rows >> row & 1) == (heap->classes[row] != 0), &heap->classes[row]);
+	HOLDS("G7", heap->has[SEGREGATED_WORDS] == 1 && !heap->first[SEGREGATED_CLASSES], &heap->has[SEGREGATED_WORDS]);
 	return ALL_HOLD;
 }
 

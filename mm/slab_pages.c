@@ -4,6 +4,7 @@
 //
 // The invariants S1 to S8 are stated in slab.c. Pages are taken and given back while no lock is held; only the records of slabs that stand
 // apart come from another cache, whose own slabs hold their records themselves.
+#include "bits.h"
 #include "slab_record.h"
 
 static void link_slab(struct slab *slab)
@@ -132,7 +133,7 @@ static size_t take_from(struct slab *slab, void **objects, size_t count)
 
 	for (unsigned word = 0; taken < count && word < SLAB_OBJECTS / 64; word++)
 		for (; taken < count && slab->is_free[word]; slab->is_free[word] &= slab->is_free[word] - 1)
-			objects[taken++] = (void *)(slab->first + (word * 64 + (unsigned)__builtin_ctzll(slab->is_free[word])) * stride);
+			objects[taken++] = (void *)(slab->first + (word * 64 + lowest_bit(slab->is_free[word])) * stride);
 	slab->free = (uint16_t)(slab->free - taken);
 	return taken;
 }

@@ -31,8 +31,8 @@ TEST(segregated_invariants)
 	BREAK("G5", high->link, &low->next);
 	BREAK("G5", high->next, (struct chunk *)16);
 	BREAK("G6", high->next, NULL); // the other one is in no list
-	BREAK("G7", own->rows, own->rows & (own->rows - 1));
-	BREAK("G7", own->classes[class_of(low->units) / SEGREGATED_SPLITS], 0);
+	BREAK("G7", own->has[SEGREGATED_WORDS], 0);
+	BREAK("G7", own->has[class_of(low->units) / WORD_BITS], 0);
 	EXPECT_EQ(chunk_above(chunk_of(block[4]))->below, chunk_of(block[4])->units);
 }
 
@@ -41,7 +41,7 @@ TEST(segregated_classes)
 {
 	for (uint32_t units = 2; units < 1u << 20; units += 1 + units / 37) {
 		unsigned class = class_of(units), next = class_of(units + 1);
-		EXPECT(next < SEGREGATED_ROWS * SEGREGATED_SPLITS && next - class <= 1);
+		EXPECT(next < SEGREGATED_CLASSES && next - class <= 1);
 	}
 	heap_model_machine(32);
 	struct heap *heap = heap_create(&heap_segregated, heap_model_arena(), HEAP_MODEL_ARENA);
