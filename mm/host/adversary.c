@@ -89,32 +89,57 @@ void first_fit_adversary(struct play *play, size_t most, size_t largest)
 	}
 }
 
-// ---- best fit: the same, but with single words between holes, each put on top by leaving a hole of one word there
+// ---- Robson 1977, best fit: single words with holes of n - 3 before them, which are of no use to what is asked for. Written as
+//
+//    R  F 1  F 1  F 1 ...      R: a block of n - 2 words      F: a hole of n - 3      1: a word in use
+//
+// A new pair comes on top, as n words of hole and what will be its F 1, and these walk down through the others to the place behind R, since
+// the hole is the only one that the blocks asked for fit into:
+//
+//    F 1 [n free][n - 5][1]  ->  F 1 [n - 2][2][n - 5][1]  ->  [2n - 4 free][2][n - 5][1]  ->  [n][n - 5][1][2][n - 5][1]
+//                                                                                          ->  [n free][n - 5][1] F 1
 
-// [ hole of `words` + 1 ][ lid ] -> [ words ][1][ lid ] -> [ words ][1], on top; no hole is longer than `words` - 1 before.
-static uint32_t put_on_top(struct play *play, size_t words)
+// Makes the first `count` + 1 of `single`, R and single words, one more; `top` is a block of n - 2 behind them, and `lid` one behind that.
+// False when a block went behind the lid, since memory is all but used up there: then it is time for the end.
+static bool walk_down(struct play *play, size_t n, uint32_t *single, size_t count, uint32_t top, uint32_t lid)
 {
-	uint32_t bed = take(play, words + 1), lid = take(play, words);
+	uint32_t two = 0, rest = 0; // of the pair that was passed last
 
-	play_give(play, bed);
-	uint32_t block = take(play, words);
-	take(play, 1);
-	play_give(play, lid);
-	return block;
+	for (size_t i = count + 1; i-- > 0;) {
+		play_give(play, single[i]);
+		play_give(play, top);
+		uint32_t hole = take(play, n), part = take(play, n - 5);
+		single[i + 1] = take(play, 1);
+		if (play->refused || play->block[hole].at > play->block[lid].at || play->block[part].at > play->block[lid].at)
+			return false;
+		play_give(play, hole);
+		if (i < count) {
+			play_give(play, two);
+			play_give(play, rest);
+		}
+		rest = part;
+		top = take(play, n - 2);
+		if (play->refused || play->block[top].at > play->block[lid].at)
+			return false;
+		two = i > 0 ? take(play, 2) : 0;
+	}
+	play_give(play, rest);
+	single[0] = top;
+	return true;
 }
 
 void best_fit_adversary(struct play *play, size_t most, size_t largest)
 {
-	static uint32_t block[PLAY_BLOCKS];
+	static uint32_t single[PLAY_BLOCKS];
+	size_t count = 0;
+	bool goes_on = true;
 
-	for (size_t words = largest * 3 / 8; words < largest && !play->refused; words++) {
-		size_t count = 0;
+	single[0] = take(play, largest - 2);
+	while (goes_on && has_room(play, 4 * largest - 10, most)) {
+		uint32_t top = take(play, largest - 2), lid = take(play, largest - 2);
 
-		thin(play, words);
-		while (has_room(play, 2 * words + 1, most))
-			block[count++] = put_on_top(play, words);
-		while (count > 0)
-			play_give(play, block[--count]);
+		goes_on = walk_down(play, largest, single, count++, top, lid);
+		play_give(play, lid);
 	}
 	ask_largest(play, most, largest);
 }

@@ -8,7 +8,7 @@
 // Each adversary sees the addresses that it is given, and plays until the heap refuses or it knows no more.
 // Sources: Robson, "An estimate of the store size necessary for dynamic storage allocation", JACM 18(3), 1971; "Bounds for some functions
 // concerning dynamic storage allocation", JACM 21(3), 1974; "Worst case fragmentation of first fit and best fit storage allocation
-// strategies", The Computer Journal 20(3), 1977; Wilson et al., "Dynamic storage allocation: a survey and critical review", 1995.
+// strategies", The Computer Journal 20(3), 1977; Knuth, The Art of Computer Programming 1, answer to exercise 2.5-42, for best fit.
 #pragma once
 
 #include "play.h"
