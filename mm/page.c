@@ -158,8 +158,7 @@ static __attribute__((noinline)) void give_back(pa_t block, uint32_t old)
 	port_shadow_pages(pa_pointer(block), PAGE_BYTES << was.order, false);
 	if (MM_CHECK >= 1)
 		poison(frame_of(page), 1u << was.order);
-	struct zone *zone = zone_of(frame_of(page));
-	if (was.order == 0 && zone == page_state.cached && !zone_is_low(zone))
+	if (was.order == 0 && zone_of(frame_of(page)) == page_state.cached && !zone_is_low(page_state.cached))
 		cache_put(block);
 	else
 		zone_free(block, was.order);

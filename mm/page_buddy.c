@@ -72,9 +72,7 @@ static inline bool is_free_block(const struct zone *zone, uint32_t frame, unsign
 
 static void mark_tails(uint32_t frame, unsigned order)
 {
-	struct page *page = page_at(frame); // a block's records lie side by side
-	for (uint32_t i = 1; i < 1u << order; i++)
-		use_set(page + i, PAGE_FREE_TAIL);
+	use_set_all(page_at(frame) + 1, ((size_t)1 << order) - 1, PAGE_FREE_TAIL);
 }
 
 // ---- the algorithm

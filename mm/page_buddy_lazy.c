@@ -57,8 +57,7 @@ static void add(struct zone *zone, uint32_t first, uint32_t count)
 
 static void hold(struct lazy *lazy, uint32_t frame, unsigned order)
 {
-	for (uint32_t i = 0; i < 1u << order; i++)
-		use_set(page_at(frame + i), PAGE_WAITING);
+	use_set_all(page_at(frame), (size_t)1 << order, PAGE_WAITING);
 	page_at(frame)->order = (uint8_t)order;
 	list_push(&lazy->waiting[order], frame);
 	lazy->count[order]++;

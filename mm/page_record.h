@@ -67,6 +67,24 @@ static inline void use_set(struct page *page, enum page_use use)
 	*(volatile uint8_t *)&page->use = (uint8_t)use;
 }
 
+// The same for `count` records side by side. A large block has hundreds, hence eight at a time.
+static inline void use_set_all(struct page *page, size_t count, enum page_use use)
+{
+	struct page *end = page + count, *last = page + count / 8 * 8;
+	for (; page < last; page += 8) {
+		use_set(&page[0], use);
+		use_set(&page[1], use);
+		use_set(&page[2], use);
+		use_set(&page[3], use);
+		use_set(&page[4], use);
+		use_set(&page[5], use);
+		use_set(&page[6], use);
+		use_set(&page[7], use);
+	}
+	for (; page < end; page++)
+		use_set(page, use);
+}
+
 static inline bool use_is_free(enum page_use use)
 {
 	return use == PAGE_FREE || use == PAGE_FREE_TAIL;

@@ -61,8 +61,7 @@ static uint32_t zone_take(struct zone *zone, unsigned order, unsigned flags)
 	zone_count(zone, zone->free - size);
 	struct page *page = page_at(frame);
 	mark_used(page, order);
-	for (size_t i = 1; i < size; i++)
-		use_set(page + i, PAGE_USED_TAIL);
+	use_set_all(page + 1, size - 1, PAGE_USED_TAIL);
 	return frame;
 }
 
@@ -198,7 +197,7 @@ static uint32_t take_from_zones(unsigned order, unsigned flags, bool enter)
 }
 
 // Before memory is refused: every free page goes back to the engines and may coalesce; nothing moves while we look.
-static uint32_t take_last_resort(unsigned order, unsigned flags)
+static __attribute__((noinline)) uint32_t take_last_resort(unsigned order, unsigned flags)
 {
 	zone_enter(&page_state.zones[0]);
 	zone_enter(&page_state.zones[1]);

@@ -15,12 +15,15 @@ ORDERS = (0, 3, 9)
 
 def main():
     if shutil.which("valgrind"):
-        lone = callgrind.each([PROGRAM, "list", 0], 20000)
-        print(f"instructions of a pop and a push, one lock each, on a lone list: {lone:.0f}")
-        print(f"of page_alloc and page_free together:{'':12}" + "".join(f"{'order ' + str(order):>12}" for order in ORDERS))
+        print(f"instructions of a block taken and given back:{'':4}" + "".join(f"{'order ' + str(order):>12}" for order in ORDERS))
+        rows = {"a lone list: a pop, a push": [callgrind.each([PROGRAM, "list", 0], 20000)] * len(ORDERS),
+                "the same, halving, and marks of each page": [callgrind.each([PROGRAM, "need", order], 2000) for order in ORDERS]}
         for engine in ENGINES:
-            counts = [callgrind.each([PROGRAM, engine, order], 2000) for order in ORDERS]
-            print(f"  {engine:47}" + "".join(f"{count:12.0f}" for count in counts))
+            rows[engine] = [callgrind.each([PROGRAM, engine, order], 2000) for order in ORDERS]
+        for name, counts in rows.items():
+            print(f"  {name:47}" + "".join(f"{count:12.0f}" for count in counts))
+        least, buddy = list(rows.values())[1], rows["buddy"]
+        print(f"  {'buddy, over list, halving and marks':47}" + "".join(f"{ours / theirs:12.2f}" for ours, theirs in zip(buddy, least)))
     print("threads, each a CPU with 16 pages at a time: ns a call, and calls for each time that a zone's lock was taken")
     for threads in (1, 2, 4, 8):
         rounds = 1600000

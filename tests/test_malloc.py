@@ -149,7 +149,7 @@ def benchmarks_measure_every_workload():
         for workload, rows in data.items():
             expect_that({"glibc", "quire"} <= set(rows) and all(row["ns"] > 0 for row in rows.values()), f"{workload}: {rows}")
             expect_that(workload == "pairs" or 1 < rows["quire"]["overhead"] < 10, f"{workload}: {rows['quire']}")
-    for engine in ENGINES + ["list"]:
+    for engine in [*ENGINES, "list", "need"]:
         result = subprocess.run(["build/host/bench_page", engine, "3", "100"], cwd=TOP, capture_output=True, text=True)
         expect_that(result.returncode == 0, engine + result.stderr)
     result = subprocess.run(["build/host/bench_page", "threads", "8", "16000"], cwd=TOP, capture_output=True, text=True)

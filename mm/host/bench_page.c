@@ -1,7 +1,8 @@
 // bench_page.c: what physical pages cost on the host, beside a list: run by tests/bench_pages.py.
 //
 //    bench_page ENGINE ORDER ROUNDS     a block of this order taken and given back, so many times; or, where ENGINE is `list`,
-//                                       popped from a list and pushed, under the same lock and pin
+//                                       popped from a list and pushed, under the same lock and pin; where it is `need`, the same with
+//                                       what a buddy system must do besides: halve and join, and mark each page of the block
 //    bench_page threads N ROUNDS        N threads, each a CPU: 16 pages taken, 16 given back; prints ns a call and locks taken
 //
 // It has a port of its own, as short as a kernel's: a pin is a look at a number, a lock one exchange.
@@ -17,6 +18,12 @@
 #define MEMORY  ((uint64_t)512 << 20)
 #define HELD    16u
 #define THREADS 16u
+
+// For the list, too, calls, as they are for the pages.
+struct pin port_pin(void) __attribute__((noinline));
+void port_unpin(struct pin pin) __attribute__((noinline));
+void lock_acquire(struct lock *lock) __attribute__((noinline));
+void lock_release(struct lock *lock) __attribute__((noinline));
 
 uintptr_t port_linear;
 static _Thread_local uintptr_t this_cpu;
@@ -111,6 +118,33 @@ static void list(uint64_t rounds)
 		push(pop());
 }
 
+// The block is the lower end of one of the largest order. Single pages come from a CPU's cache and are not cut off each time.
+static void need(unsigned order, uint64_t rounds)
+{
+	static struct page records[1u << PAGE_MAX_ORDER];
+	uint32_t lists[PAGE_MAX_ORDER];
+	unsigned halved = order == 0 ? 0 : PAGE_MAX_ORDER - order;
+
+	page_state.records = (uintptr_t)records;
+	memset(lists, 0xff, sizeof lists); // FRAME_NONE
+	list(0);
+	for (uint64_t i = 0; i < rounds; i++) {
+		void *node = pop();
+		for (unsigned k = order + halved; k-- > order;) {
+			records[1u << k].order = (uint8_t)k;
+			use_set(&records[1u << k], PAGE_FREE);
+			list_push(&lists[k], 1u << k);
+		}
+		use_set_all(records + 1, (1u << order) - 1, PAGE_USED_TAIL);
+		use_set_all(records + 1, (1u << order) - 1, PAGE_FREE_TAIL);
+		for (unsigned k = order; k < order + halved; k++) {
+			list_remove(&lists[k], 1u << k);
+			use_set(&records[1u << k], PAGE_FREE_TAIL);
+		}
+		push(node);
+	}
+}
+
 // ---- threads
 
 static uint64_t thread_rounds;
@@ -154,13 +188,15 @@ int main(int count, char **arguments)
 	uint64_t rounds = count == 4 ? strtoull(arguments[3], NULL, 10) : 0;
 
 	if (number > THREADS) {
-		fprintf(stderr, "usage: bench_page ENGINE|list ORDER ROUNDS, or bench_page threads N ROUNDS; N to %u\n", THREADS);
+		fprintf(stderr, "usage: bench_page ENGINE|list|need ORDER ROUNDS, or bench_page threads N ROUNDS; N to %u\n", THREADS);
 		return 2;
 	}
 	if (strcmp(arguments[1], "threads") == 0) {
 		threads(number, rounds);
 	} else if (strcmp(arguments[1], "list") == 0) {
 		list(rounds);
+	} else if (strcmp(arguments[1], "need") == 0) {
+		need(number, rounds);
 	} else {
 		boot(arguments[1]);
 		pages(number, rounds);
