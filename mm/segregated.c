@@ -14,8 +14,8 @@
 //    G5  each list has free chunks of its class only                  G6  every free chunk in memory is in a list
 //    G7  a bit is set exactly where a list has a chunk
 //
-// Cost: at most 150 instructions for alloc, free and resize, apart from new pieces; on rv64imac 190, where an alignment is asked for, too
-// (tests/test_counts.py, mm/host/bench_segregated.c).
+// Cost: at most 150 instructions a call, apart from new pieces (tests/test_counts.py counts them); on rv64imac up to 180, where an
+// alignment of its own is asked for.
 // Weakness: a header of 16 bytes a block; rounding up to a class may pass by a chunk that would just fit (up to an eighth). A foreign
 // pointer between two pieces is known by what stands there only.
 // Source: Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems", ECRTS 2004.
@@ -254,14 +254,14 @@ static __attribute__((noinline)) void *alloc_in_new_piece(struct segregated *hea
 	return align > HEAP_ALIGN ? use_aligned(heap, chunk, need, align) : use(heap, chunk, chunk->units, need);
 }
 
-static __attribute__((noinline)) void *alloc_aligned(struct segregated *heap, size_t need, size_t align)
+static PORT_FRAMELESS __attribute__((noinline)) void *alloc_aligned(struct segregated *heap, size_t need, size_t align)
 {
 	struct chunk *chunk = find(heap, need + (align + CHUNK_MIN) / HEAP_ALIGN);
 
 	return chunk ? use_aligned(heap, chunk, need, align) : alloc_in_new_piece(heap, need, align);
 }
 
-static void *segregated_alloc(struct heap *base, size_t bytes, size_t align)
+static PORT_FRAMELESS void *segregated_alloc(struct heap *base, size_t bytes, size_t align)
 {
 	struct segregated *heap = (struct segregated *)base;
 
