@@ -32,6 +32,8 @@
 // Sources: J. Bonwick, J. Adams, "Magazines and Vmem", USENIX 2001, for the caches; Linux (mm/page_alloc.c) for zones and reserves.
 #include "page_zone.h"
 
+#define MORE_TO_DO (MM_CHECK >= 1 || PORT_REDZONE > 0) // on each page that comes or goes: no short way
+
 struct page_state page_state;
 
 // ---- misuse: which rule a bad address breaks
@@ -117,7 +119,14 @@ static __attribute__((noinline)) pa_t alloc_slowly(unsigned order, unsigned flag
 	return pa_is_none(block) ? PA_NONE : hand_out(block, order, flags);
 }
 
-pa_t page_alloc(unsigned order, unsigned flags)
+// The same for a page from a cache, when there is more to do than to mark it.
+static __attribute__((noinline)) pa_t hand_out_slowly(pa_t page, unsigned flags)
+{
+	mark_used(record_of(page), 0);
+	return hand_out(page, 0, flags);
+}
+
+PORT_FRAMELESS pa_t page_alloc(unsigned order, unsigned flags)
 {
 	if (order > 0 || flags & PAGE_DMA)
 		return alloc_slowly(order, flags);
@@ -129,8 +138,11 @@ pa_t page_alloc(unsigned order, unsigned flags)
 	port_unpin(pin);
 	if (pa_is_none(page))
 		return alloc_slowly(0, flags);
-	mark_used(record_of(page), 0);
-	return hand_out(page, 0, flags);
+	uint64_t offset = page.raw - page_state.window.start;
+	if (MORE_TO_DO || !in_window(offset) || flags & PAGE_ZERO)
+		return hand_out_slowly(page, flags);
+	mark_used(record_in(page_state.window.records, offset), 0);
+	return page;
 }
 
 // ---- references
@@ -140,10 +152,11 @@ static inline void cache_put(pa_t page)
 {
 	struct pin pin = port_pin();
 	struct cache *cache = &page_state.caches[pin.cpu];
-	if (__builtin_expect(cache_is_full(cache), 0))
-		cache_flush_push(cache, page);
-	else
-		cache_push(cache, page);
+	if (__builtin_expect(cache_is_full(cache), 0)) {
+		cache_flush_push(cache, page, pin.cpu, pin.saved);
+		return;
+	}
+	cache_push(cache, page);
 	port_unpin(pin);
 }
 
@@ -192,10 +205,10 @@ static __attribute__((noinline)) void free_slowly(pa_t block)
 	give_back(block, state_take(page));
 }
 
-void page_free(pa_t block)
+PORT_FRAMELESS void page_free(pa_t block)
 {
 	uint64_t offset = block.raw - page_state.window.start;
-	if (!in_window(offset) || !is_aligned(block.raw, PAGE_BYTES)) {
+	if (MORE_TO_DO || !in_window(offset) || !is_aligned(block.raw, PAGE_BYTES)) {
 		free_slowly(block);
 		return;
 	}
@@ -214,9 +227,6 @@ void page_free(pa_t block)
 		give_back(block, old);
 		return;
 	}
-	port_shadow_pages(pa_pointer(block), PAGE_BYTES, false);
-	if (MM_CHECK >= 1)
-		poison(frame_of(page), 1);
 	cache_put(block);
 }
 

@@ -13,8 +13,9 @@ void zone_free(pa_t block, unsigned order);
 // Fills this CPU's cache up and takes a page from it, marked as used; PA_NONE when the zone has none to spare.
 pa_t cache_refill(void);
 
-// Makes room in this CPU's full cache and puts the page into it. The caller is pinned.
-void cache_flush_push(struct cache *cache, pa_t page);
+// Makes room in this CPU's full cache and puts the page into it. Ends the caller's pin, which comes in two parts since gcc passes a struct
+// through memory.
+void cache_flush_push(struct cache *cache, pa_t page, uintptr_t cpu, uintptr_t saved);
 
 static inline bool zone_is_low(const struct zone *zone) // then the caches take no page of it
 {

@@ -18,8 +18,9 @@ import time
 
 from machine import TOP, Failure, Machine, patience
 
-CALLS = ("page_alloc:$a0 == 0 && ($a1 & 1) == 0", "page_free", "kmem_cache_alloc", "kmem_cache_free", "kmalloc_from", "kfree:$a0 != 0",
-         "lock_acquire", "lock_release")
+RECORD = "((struct page *)(page_state.window.records + (($a0 - page_state.window.start) >> 12) * sizeof(struct page)))"
+CALLS = ("page_alloc:$a0 == 0 && ($a1 & 1) == 0", f"page_free:{RECORD}->extra == 0 && {RECORD}->order == 0", "kmem_cache_alloc",
+         "kmem_cache_free", "kmalloc_from", "kfree:$a0 != 0", "lock_acquire", "lock_release")
 LOOK_UP = 2   # instructions of kmalloc itself (mm/heap.h), which is inline
 ICOUNT = ["-icount", "shift=0"]
 

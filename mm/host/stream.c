@@ -71,7 +71,7 @@ static void spaced_words(struct play *play)
 
 static void slivers(struct play *play)
 {
-	best_fit_adversary(play, 2048, 32);
+	best_fit_adversary(play, 320, 12);
 }
 
 // Blocks of mixed sizes that come and go at random.
@@ -163,8 +163,8 @@ const struct stream streams[] = {
 	  bitten_holes, &heap_first_fit, &heap_best_fit, 1.8, 1.1 },
 	{ "spaced words", "single words between long blocks, on and on in fresh memory; then the long ones go, and one longer is asked for",
 	  spaced_words, &heap_next_fit, &heap_first_fit, 25, 1.2 },
-	{ "slivers", "single words are lured to the top by holes that they fit exactly, and keep all holes a little too short",
-	  slivers, &heap_best_fit, &heap_first_fit, 10, 2 },
+	{ "slivers", "single words are lured into holes that they fit exactly, and keep all other holes a little too short",
+	  slivers, &heap_best_fit, &heap_first_fit, 8, 2 },
 	{ "mixed churn", "blocks of mixed sizes come and go at random: each goes where the most room is, so that no room stays whole",
 	  mixed_churn, &heap_worst_fit, &heap_best_fit, 10, 1.3 },
 	{ "phases", "all memory in one size, then in the next: what one size has taken is lost to the others",

@@ -122,10 +122,11 @@ static inline void cache_put(pa_t page)
 {
 	struct pin pin = port_pin();
 	struct cache *cache = &page_state.caches[pin.cpu];
-	if (__builtin_expect(cache_is_full(cache), 0))
-		cache_flush_push(cache, page);
-	else
-		cache_push(cache, page);
+	if (__builtin_expect(cache_is_full(cache), 0)) {
+		cache_flush_push(cache, page, pin.cpu, pin.saved);
+		return;
+	}
+	cache_push(cache, page);
 	port_unpin(pin);
 }
 

@@ -129,7 +129,7 @@ static size_t give_slot(struct zone *zone, pa_t page)
 	return 1;
 }
 
-void cache_flush_push(struct cache *cache, pa_t page)
+void cache_flush_push(struct cache *cache, pa_t page, uintptr_t cpu, uintptr_t saved)
 {
 	struct zone *zone = page_state.cached;
 	size_t given = 0;
@@ -139,6 +139,7 @@ void cache_flush_push(struct cache *cache, pa_t page)
 	zone_count(zone, zone->free + given);
 	zone_leave(zone);
 	cache_push(cache, page);
+	port_unpin((struct pin){ cpu, saved });
 }
 
 // Empties the caches of all CPUs, from any CPU. The cached zone's lock is held.
