@@ -106,6 +106,7 @@ struct page_zone_report {
 unsigned page_report(struct page_zone_report report[PAGE_ZONES]);
 
 const char *page_engine_name(void);
+const char *page_engine_choice(unsigned i); // the name of the i-th engine that there is, the default one first; NULL behind the last
 size_t page_metadata_bytes(void);    // all tables of this module, in bytes
 uint64_t page_lock_acquisitions(void); // how often a zone's lock was taken since page_init: what the per-CPU caches save
 

@@ -19,6 +19,11 @@
 
 const struct page_engine *const PAGE_ENGINES[] = { &page_buddy, &page_buddy_lazy, &page_bitmap, &page_stack, NULL };
 
+const char *page_engine_choice(unsigned i)
+{
+	return PAGE_ENGINES[i] ? PAGE_ENGINES[i]->name : NULL;
+}
+
 static const struct page_engine *engine_named(const char *name)
 {
 	if (!name)

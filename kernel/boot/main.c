@@ -62,7 +62,10 @@ static void start_pages(void)
 	if (page_init(&memblock, &config))
 		return;
 	if (config.engine) {
-		kprintf("pages=%s: no such page engine; there are buddy, buddy_lazy, bitmap, stack; taking buddy\n", config.engine);
+		kprintf("pages=%s: there is no such page engine; there are", config.engine);
+		for (unsigned i = 0; page_engine_choice(i); i++)
+			kprintf(" %s", page_engine_choice(i));
+		kprintf("; taking %s\n", page_engine_choice(0));
 		config.engine = NULL;
 		if (page_init(&memblock, &config))
 			return;
