@@ -32,8 +32,6 @@
 // Sources: J. Bonwick, J. Adams, "Magazines and Vmem", USENIX 2001, for the caches; Linux (mm/page_alloc.c) for zones and reserves.
 #include "page_zone.h"
 
-#define MORE_TO_DO (MM_CHECK >= 1 || PORT_REDZONE > 0) // on each page that comes or goes: no short way
-
 struct page_state page_state;
 
 // ---- misuse: which rule a bad address breaks
@@ -139,7 +137,7 @@ PORT_FRAMELESS pa_t page_alloc(unsigned order, unsigned flags)
 	if (pa_is_none(page))
 		return alloc_slowly(0, flags);
 	uint64_t offset = page.raw - page_state.window.start;
-	if (MORE_TO_DO || !in_window(offset) || flags & PAGE_ZERO)
+	if (MM_CHECK >= 1 || PORT_REDZONE > 0 || !in_window(offset) || flags & PAGE_ZERO)
 		return hand_out_slowly(page, flags);
 	mark_used(record_in(page_state.window.records, offset), 0);
 	return page;
@@ -208,7 +206,7 @@ static __attribute__((noinline)) void free_slowly(pa_t block)
 PORT_FRAMELESS void page_free(pa_t block)
 {
 	uint64_t offset = block.raw - page_state.window.start;
-	if (MORE_TO_DO || !in_window(offset) || !is_aligned(block.raw, PAGE_BYTES)) {
+	if (!in_window(offset) || !is_aligned(block.raw, PAGE_BYTES)) {
 		free_slowly(block);
 		return;
 	}
@@ -227,6 +225,9 @@ PORT_FRAMELESS void page_free(pa_t block)
 		give_back(block, old);
 		return;
 	}
+	port_shadow_pages(pa_pointer(block), PAGE_BYTES, false);
+	if (MM_CHECK >= 1)
+		poison(frame_of(page), 1);
 	cache_put(block);
 }
 
