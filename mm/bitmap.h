@@ -5,7 +5,6 @@
 #include "heap.h"
 
 #define GRANULE   ((size_t)HEAP_ALIGN) // bytes that a bit stands for
-#define WORD_BITS 64u
 
 struct bitmap_piece { // at the start of its memory; the two maps follow, then the granules
 	_Alignas(HEAP_ALIGN) struct bitmap_piece *above; // by address; NULL: the last

@@ -9,6 +9,8 @@
 
 #include "port.h"
 
+#define WORD_BITS 64u // of a map of bits
+
 static inline size_t lowest_bit_by_table(uint64_t word)
 {
 	static const uint8_t bit_of[64] = {

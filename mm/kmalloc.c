@@ -24,6 +24,7 @@ static struct {
 	struct window window; // of the pages whose objects go back to magazines: page.c's, or an empty one
 } kernel;
 
+_Static_assert(KMALLOC_SMALL == SLAB_SMALL && SLAB_CACHES * sizeof(struct stock) <= UINT16_MAX, "what kmalloc_stock tells");
 uint16_t kmalloc_stock[KMALLOC_SMALL / HEAP_ALIGN + 1]; // 0: there is none
 
 #define CALLER __builtin_return_address(0)

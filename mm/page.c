@@ -26,7 +26,7 @@
 //   P7  a zone's `total` is the number of its frames that are not PAGE_UNMANAGED
 //   P8  spans rise in addresses and frames, overlap nowhere, and each frame agrees with its page modulo 2^PAGE_MAX_ORDER
 //
-// Cost: page_alloc(0, 0) and page_free take no lock and touch no line of another CPU, but for one call in CACHE_BATCH; 12 bytes a
+// Cost: page_alloc(0, 0) and page_free take no lock and touch no line of another CPU, but for one call in CACHE_BATCH; 13 bytes a
 // page for the record.
 // Weakness: a CPU's cache keeps up to CACHE_SLOTS pages from forming larger blocks until somebody drains it.
 // Sources: J. Bonwick, J. Adams, "Magazines and Vmem", USENIX 2001, for the caches; Linux (mm/page_alloc.c) for zones and reserves.

@@ -55,7 +55,7 @@ struct page_config {
 };
 
 // Takes over all that memblock has free; memblock must not be used afterwards. Its own tables are taken from memblock first.
-// Cost: proportional to the number of frames (12 bytes each), never touching a free page itself (unless poisoning is on).
+// Cost: proportional to the number of frames (13 bytes each), never touching a free page itself (unless poisoning is on).
 // False when the engine's name is unknown or there is no room for the tables: nothing was taken then.
 bool page_init(struct memblock *mb, const struct page_config *config) __attribute__((warn_unused_result));
 

@@ -13,7 +13,7 @@
 // Memory may come later (page_grow): behind the last span, up to a limit for which the tables have room from the start. Records are cleared
 // when their pages come, so room costs addresses only where the memory of tables is filled in when it is touched.
 //
-// Cost: O(frames), 12 bytes each; no free page is touched, unless free pages are poisoned.
+// Cost: O(frames), 12 bytes each and one for its mark; no free page is touched, unless free pages are poisoned.
 // Weakness: up to 2 * 2^PAGE_MAX_ORDER records are wasted for a span.
 #include "page_engine.h"
 

@@ -6,7 +6,6 @@
 
 #define SEGREGATED_PIECES  64
 #define SEGREGATED_SPLITS  8 // classes of each power of two, in units of HEAP_ALIGN
-#define WORD_BITS          64u
 #define SEGREGATED_WORDS   4
 #define SEGREGATED_CLASSES (SEGREGATED_WORDS * WORD_BITS)
 

@@ -82,8 +82,8 @@ static inline bool stock_give(const struct window *window, void *block, size_t n
 	struct pin pin = port_pin();
 	struct stock *stock = stock_enter(pin, mark * sizeof *stock);
 	void **top = stock_top(stock);
-	bool misfit = (uintptr_t)top % sizeof(struct magazine) == 0; // no room
-	if (__builtin_expect(misfit || ((uintptr_t)block & stock->mask) * stock->inverse >= stock->inverse || top[-1] == block, 0)) {
+	bool full = (uintptr_t)top % sizeof(struct magazine) == 0;
+	if (__builtin_expect(full || ((uintptr_t)block & stock->mask) * stock->inverse >= stock->inverse || top[-1] == block, 0)) {
 		stock_leave(stock, pin);
 		return false;
 	}

@@ -55,6 +55,14 @@ static void take_top(struct stock *stock)
 	stock->kept = __atomic_exchange_n(&stock->top, SLAB_NOTHING, __ATOMIC_ACQ_REL);
 }
 
+static bool claim(struct stock *stock) // one that is open
+{
+	if (!change(stock, STOCK_OPEN, STOCK_CLAIMED))
+		return false;
+	take_top(stock);
+	return true;
+}
+
 // A row of stocks for a CPU that comes new. CPUs that share a number have none.
 static struct stock *row(struct pin pin)
 {
@@ -81,10 +89,7 @@ static struct stock *claim_own(const struct kmem_cache *cache, struct pin pin)
 		stock->kept = SLAB_NOTHING;
 		return stock;
 	}
-	if (!change(stock, STOCK_OPEN, STOCK_CLAIMED))
-		return NULL;
-	take_top(stock);
-	return stock;
+	return claim(stock) ? stock : NULL;
 }
 
 // ---- the long ways
@@ -202,11 +207,8 @@ void stocks_claim(const struct kmem_cache *cache, bool claimed[PORT_MAX_CPUS])
 {
 	bool idle[PORT_MAX_CPUS];
 
-	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++) {
-		claimed[cpu] = change(stock_of(cache, cpu), STOCK_OPEN, STOCK_CLAIMED);
-		if (claimed[cpu])
-			take_top(stock_of(cache, cpu));
-	}
+	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
+		claimed[cpu] = claim(stock_of(cache, cpu));
 	port_barrier();
 	for (unsigned cpu = 0; cpu < PORT_MAX_CPUS; cpu++)
 		idle[cpu] = claimed[cpu] && !is_busy(stock_of(cache, cpu));
@@ -286,8 +288,7 @@ void kmem_reap_cpu(void)
 
 		if (!cache)
 			continue;
-		if (change(stock, STOCK_OPEN, STOCK_CLAIMED)) {
-			take_top(stock);
+		if (claim(stock)) {
 			stock_empty(cache, stock);
 			release(stock);
 		}
